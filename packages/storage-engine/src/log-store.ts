@@ -1,0 +1,162 @@
+/**
+ * The contract of the shard's store: many logs, one journal, one owner (the shard's process; nothing here is shared).
+ *
+ * A log is a sequence of *entries* (opaque bytes, appended whole) that together hold *offsets* [startOffset, endOffset).
+ * Where an entry keeps its offsets, timestamp, length and checksum is told by an `EntryFormat` that the host passes in.
+ *
+ *   append(entry) ──copy──► tail cache (pages that mirror the segment file)     readable for the owner
+ *        │ group commit: all that waits, depth 1
+ *        ├─ small: bytes inline in the shard's journal        (one O_DIRECT|O_DSYNC write for all logs)
+ *        └─ large: bytes straight into the segment + an extent record in the journal, in parallel
+ *        ▼
+ *   flushed: the entry survives kill -9 and power loss; `flushedOffset` moved; `onFlushed(logs)` ran
+ *        │ later, in big writes
+ *        ▼
+ *   destaged: bytes are in the segment, a checkpoint says so, the journal space is reused
+ *
+ * Words:
+ * - *appended*: in memory, has its place in the log. Lost by a crash. `endOffset` counts it.
+ * - *flushed*: durable. `flushedOffset` counts it. The order of flushing is the order of appending, in every log.
+ * - *readable*: whoever holds the log may read up to `endOffset`; the host decides what its users may see (normally
+ *   nothing above `flushedOffset`).
+ *
+ * Recovery: checkpoint + journal replay. Reads at most the journal's live part and the extents since the checkpoint.
+ * Every journal commit says which commit was complete when it was issued, so a broken commit that a later one calls
+ * complete is corruption (reported, that range refused), and only a broken last one is a torn tail (dropped).
+ *
+ * Memory: everything is inside `memoryBytes`, taken at open. `append` never allocates; when no page is free it answers
+ * `full` and `whenWritable()` resolves after destaging freed some.
+ */
+
+/** Where an entry keeps what the engine must know. All functions are pure, allocate nothing and never throw. */
+export interface EntryFormat {
+  /** Bytes from the start of an entry that the other functions may look at (except `isIntact`). */
+  readonly headerBytes: number
+  /** Bytes of the largest legal entry, header included. */
+  readonly entryBytesMax: number
+  /** Length of the entry that starts at `position`, header included; 0 when no entry can start there. */
+  lengthAt(bytes: Uint8Array, position: number): number
+  baseOffsetAt(bytes: Uint8Array, position: number): number
+  /** Last offset of the entry (inclusive). */
+  lastOffsetAt(bytes: Uint8Array, position: number): number
+  /** Largest timestamp in the entry, ms since the epoch, or -1n for none. */
+  maxTimestampAt(bytes: Uint8Array, position: number): bigint
+  /** Whether the checksum over the whole entry `[position, position + length)` holds. */
+  isIntact(bytes: Uint8Array, position: number, length: number): boolean
+}
+
+/**
+ * State that the host derives from a log's entries (producer tables, a state machine). The engine keeps its snapshots with
+ * the checkpoints, so that recovery replays only what came after.
+ */
+export interface LogFold {
+  /**
+   * The state as of all entries appended so far. Called at checkpoints, synchronously, when `endOffset` is what the snapshot
+   * stands for. Returns bytes that the engine stores (at most 1 MiB), or undefined for "nothing to keep".
+   */
+  snapshot(): Uint8Array | undefined
+  /** Called once at recovery, before any `replay`: the last snapshot, or undefined. */
+  restore(snapshot: Uint8Array | undefined): void
+  /** Called at recovery for every entry after the snapshot, in order. `entry` is valid during the call only. */
+  replay(entry: Uint8Array): void
+}
+
+export interface LogOptions {
+  /** Bytes after which a segment is sealed and the next begins (Kafka: segment.bytes). May be changed while open. */
+  segmentBytes: number
+  /** Bytes between entries of the sparse index (Kafka: index.interval.bytes). */
+  indexIntervalBytes: number
+  /** Age (ms, by the clock) after which a non-empty segment is sealed at the next append (Kafka: segment.ms). */
+  segmentMs: number
+}
+
+/** A piece of a log, as views of the engine's memory. */
+export interface ReadResult {
+  /** Whole entries, in order; a view may end inside an entry that the next view continues. */
+  readonly slices: readonly Uint8Array[]
+  readonly byteCount: number
+  /** Offset after the last entry returned. */
+  readonly nextOffset: number
+  /** The slices stay valid until this is called (exactly once), whatever happens to the log. */
+  release(): void
+}
+
+export interface EntryLocation {
+  readonly baseOffset: number
+  readonly lastOffset: number
+  readonly maxTimestamp: bigint
+}
+
+export interface Log {
+  readonly name: string
+  /** First offset that can be read. */
+  readonly startOffset: number
+  /** Offset that the next entry must begin with. */
+  readonly endOffset: number
+  /** All offsets below are durable. */
+  readonly flushedOffset: number
+  /** Bytes of all segments, cached or not. */
+  readonly sizeBytes: number
+  readonly options: LogOptions
+
+  /**
+   * Appends one entry whose base offset is `endOffset` (asserted). Copies the bytes before it returns. The entry is written
+   * with the next commit; no promise: watch `flushedOffset` through `onFlushed`.
+   * `full`: nothing was appended, wait for `LogStore.whenWritable()`. `failed`: the store or this log accepts no more writes
+   * (see `LogStore.failure`).
+   */
+  append(entry: Uint8Array): 'appended' | 'full' | 'failed'
+  /** Resolves when everything appended before the call is durable; rejects with `FAILED` when it never will be. */
+  flush(): Promise<void>
+  /**
+   * Entries from the one that contains `offset`, up to `maxBytes` (at least one entry when `atLeastOne`), none that begins at
+   * or after `endBefore`. Synchronous when the range is in the tail cache. Errors: `OUT_OF_RANGE`, `CORRUPT` (checksum, on
+   * data from disk), `FAILED`, `CLOSED`, thrown or rejected as `StoreError`.
+   */
+  read(offset: number, maxBytes: number, endBefore: number, atLeastOne: boolean): ReadResult | Promise<ReadResult>
+  /** The first entry (below `endBefore`) whose max timestamp is at least `timestamp`. */
+  findByTimestamp(timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined>
+  /** The entry with the largest timestamp; of several, the first. */
+  findMaxTimestamp(endBefore: number): Promise<EntryLocation | undefined>
+  /** Drops all entries at and after `offset` (an entry boundary); durable when it resolves. */
+  truncate(offset: number): Promise<void>
+  /** Moves `startOffset` forward; whole segments below it are removed. Durable when it resolves. */
+  trim(startOffset: number): Promise<void>
+}
+
+/** A small durable map in the same folder (LMDB): votes, identities, snapshots. Values carry their own checksum inside. */
+export interface StateStore {
+  get(key: string): Uint8Array | undefined
+  /** Durable (device cache included) when it resolves. Never answer anybody before. */
+  put(key: string, value: Uint8Array): Promise<void>
+  /** All or nothing, durable when it resolves; undefined removes. */
+  putAll(changes: ReadonlyMap<string, Uint8Array | undefined>): Promise<void>
+  /** Keys with this prefix, sorted. */
+  keys(prefix: string): string[]
+  close(): Promise<void>
+}
+
+export interface StoreStatus {
+  readonly state: 'open' | 'no-space' | 'failed' | 'closed'
+  readonly journalBytesLive: number
+  readonly memoryBytesFree: number
+  /** Ranges that recovery or a read found damaged and that reads refuse. */
+  readonly damage: readonly { log: string; startOffset: number; endOffset: number; reason: string }[]
+}
+
+export interface LogStore {
+  readonly state: StateStore
+  /** Logs that exist, by name. Recovered by `openStore` before it resolves. */
+  readonly logs: ReadonlyMap<string, Log>
+  /** Creates logs; durable (one transaction for all) when it resolves. Names: `[A-Za-z0-9._-]{1,249}`. */
+  createLogs(requests: readonly { name: string; options: LogOptions; fold?: LogFold }[]): Promise<Log[]>
+  /** Forgets the logs durably, then removes their files in the background. Reads in progress stay valid. */
+  removeLogs(names: readonly string[]): Promise<void>
+  /** False when an append of `bytes` could be refused as `full`. */
+  writable(bytes: number): boolean
+  /** Resolves as soon as there is room again; at once when there is. */
+  whenWritable(): Promise<void>
+  status(): StoreStatus
+  /** Destages, checkpoints and closes everything. */
+  close(): Promise<void>
+}
