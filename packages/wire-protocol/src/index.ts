@@ -1,1 +1,1 @@
-export {}
+export { errorCode, errorMessage, errorName, errorNames, isRetriable, type ErrorName } from './errors.ts'
