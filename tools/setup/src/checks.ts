@@ -1,0 +1,109 @@
+/**
+ * What `npm test` checks: formatting, lint (with the boundaries between packages and the rule about ports), types, and then all
+ * tests. The first three run side by side, one per core; a failure of one hides no other. Arguments narrow the tests:
+ * `npm test -- packages/raft`.
+ *
+ * Caches live in node_modules/.cache, so that a second run looks only at what changed.
+ */
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, resolve } from 'node:path'
+
+interface Check {
+  readonly name: string
+  readonly command: readonly string[]
+}
+
+interface Outcome {
+  readonly name: string
+  readonly passed: boolean
+  readonly seconds: number
+}
+
+const root = resolve(import.meta.dirname, '../../..')
+const cache = join(root, 'node_modules/.cache/milena')
+
+/** The script behind a command of an installed package, without the shims of node_modules/.bin. */
+function tool(packageName: string, command = packageName): string {
+  const folder = join(root, 'node_modules', packageName)
+  const { bin } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
+    bin: string | Record<string, string>
+  }
+  const script = typeof bin === 'string' ? bin : bin[command]
+  if (script === undefined) throw new Error(`${packageName} has no command ${command}`)
+  return join(folder, script)
+}
+
+const staticChecks: readonly Check[] = [
+  {
+    name: 'lint',
+    command: [tool('eslint'), '.', '--cache', '--cache-location', join(cache, 'eslint/'), '--max-warnings=0']
+  },
+  {
+    name: 'types',
+    command: [
+      tool('typescript', 'tsc'),
+      '-p',
+      'tsconfig.json',
+      '--incremental',
+      '--tsBuildInfoFile',
+      join(cache, 'types.tsbuildinfo')
+    ]
+  },
+  {
+    name: 'formatting',
+    command: [
+      tool('prettier'),
+      '--check',
+      '.',
+      '--cache',
+      '--cache-location',
+      join(cache, 'prettier'),
+      '--log-level=warn'
+    ]
+  }
+]
+
+const tests = (filters: readonly string[]): Check => ({ name: 'tests', command: [tool('vitest'), 'run', ...filters] })
+
+/** Runs one check. Output is held back until the end when `quiet`, so that checks side by side do not mix theirs. */
+function run(check: Check, quiet: boolean): Promise<Outcome> {
+  const started = performance.now()
+  const held: Buffer[] = []
+  const child = spawn(process.execPath, check.command, {
+    cwd: root,
+    stdio: ['ignore', quiet ? 'pipe' : 'inherit', quiet ? 'pipe' : 'inherit'],
+    env: { ...process.env, NX_DAEMON: 'false', NX_NO_CLOUD: 'true', ...(quiet ? { FORCE_COLOR: '0' } : {}) }
+  })
+  child.stdout?.on('data', (bytes: Buffer) => held.push(bytes))
+  child.stderr?.on('data', (bytes: Buffer) => held.push(bytes))
+  return new Promise((settle, reject) => {
+    child.once('error', reject)
+    child.once('close', code => {
+      const seconds = (performance.now() - started) / 1000
+      const passed = code === 0
+      if (!passed) process.stdout.write(Buffer.concat(held))
+      process.stdout.write(`${passed ? 'passed' : 'FAILED'}  ${check.name} (${seconds.toFixed(1)} s)\n`)
+      settle({ name: check.name, passed, seconds })
+    })
+  })
+}
+
+/** Runs checks in order, `width` at a time. */
+async function runAll(checks: readonly Check[], width: number): Promise<Outcome[]> {
+  const waiting = [...checks]
+  const outcomes: Outcome[] = []
+  const worker = async () => {
+    for (let check = waiting.shift(); check !== undefined; check = waiting.shift())
+      outcomes.push(await run(check, true))
+  }
+  await Promise.all(Array.from({ length: width }, worker))
+  return outcomes
+}
+
+const outcomes = await runAll(staticChecks, Math.min(availableParallelism(), staticChecks.length))
+outcomes.push(await run(tests(process.argv.slice(2)), false))
+const failed = outcomes.filter(outcome => !outcome.passed).map(outcome => outcome.name)
+if (failed.length > 0) process.stdout.write(`FAILED: ${failed.join(', ')}\n`)
+process.exitCode = failed.length > 0 ? 1 : 0
