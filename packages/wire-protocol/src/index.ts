@@ -1,1 +1,16 @@
 export { errorCode, errorMessage, errorName, errorNames, isRetriable, type ErrorName } from './errors.ts'
+export { compress, decompress, type DecompressOptions } from './compression/compression.ts'
+export { codecName, codecNames, codecNumber, CompressionError } from './compression/codecs.ts'
+export type { CodecName, CompressionErrorCode } from './compression/codecs.ts'
+export * as batchHeader from './records/batch-header.ts'
+export { type TimestampType } from './records/batch-header.ts'
+export { crc32c, crc32cImplementation } from './records/crc32c.ts'
+export { validateBatch } from './records/validate-batch.ts'
+export { defaultValidationOptions } from './records/validation.ts'
+export type {
+  BatchValidation,
+  InvalidBatch,
+  RecordRefusal,
+  ValidationOptions,
+  ValidBatch
+} from './records/validation.ts'
