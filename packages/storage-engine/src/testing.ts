@@ -1,1 +1,14 @@
-export {}
+/**
+ * Fakes and compliance suites of the storage engine, for its own tests and for those of its hosts.
+ */
+export {
+  MemoryDisk,
+  type CrashOptions,
+  type CrashPolicy,
+  type DiskOperation,
+  type DiskScheduler,
+  type Fate,
+  type FaultTarget,
+  type MemoryDiskOptions
+} from './disks/memory-disk.ts'
+export { SeededRandom } from './disks/seeded-random.ts'
