@@ -1,0 +1,8 @@
+/** The example in a package's README: its first block of TypeScript. */
+
+const block = /^```(?:ts|typescript)\n([\s\S]*?)^```$/m
+
+/** Source of the first `ts` block, or undefined when there is none. */
+export function readmeExample(readme: string): string | undefined {
+  return block.exec(readme)?.[1]
+}
