@@ -9,15 +9,22 @@
  * `meshCompliance` of `@milena/shard-scheduler/testing`.
  *
  * Promises: a call is delivered at most once. It ends with the service's answer, with a `MeshError` thrown by the service
- * (`REMOTE`, message kept), or with `DEADLINE` / `UNREACHABLE` / `OVERLOADED`; the first two of these leave open whether it
- * ran. Calls from one shard to one other are delivered in order. Every queue is bounded: over the bound, `OVERLOADED` at once.
+ * (`REMOTE`, message kept), or with `DEADLINE` / `UNREACHABLE` / `OVERLOADED` / `TOO_LARGE`; the first two of these leave open
+ * whether it ran. Calls from one shard to one other are delivered in order. Every queue is bounded: over the bound,
+ * `OVERLOADED` at once.
+ *
+ * Bytes: a payload stays the caller's, but must not change until the call has ended; an answer is handed over and must not
+ * change after the handler returned it.
  */
 export interface SubmitOptions {
   /** Milliseconds until the caller gives up (default 10,000). */
   readonly deadlineMs?: number
 }
 
-/** A handler runs on the called shard. `payload` is valid until the returned promise settles. */
+/**
+ * A handler runs on the called shard. `payload` is valid until the returned promise settles; it may be a view of a larger
+ * batch, so whoever keeps it copies it. What it throws reaches the caller as `REMOTE`.
+ */
 export type MeshService = (payload: Uint8Array, from: number) => Uint8Array | Promise<Uint8Array>
 
 export interface Mesh {
@@ -29,8 +36,12 @@ export interface Mesh {
   /** Calls `service` on `shard` (this one included, without leaving the process, in a later turn). */
   submitTo(shard: number, service: string, payload: Uint8Array, options?: SubmitOptions): Promise<Uint8Array>
   /** Calls `service` on every shard, this one included. One failure does not stop the others. */
-  invokeOnAll(service: string, payload: Uint8Array, options?: SubmitOptions): Promise<PromiseSettledResult<Uint8Array>[]>
-  /** Shards that can be reached now. */
+  invokeOnAll(
+    service: string,
+    payload: Uint8Array,
+    options?: SubmitOptions
+  ): Promise<PromiseSettledResult<Uint8Array>[]>
+  /** Shards that can be reached now, this one included until `close`. */
   readonly reachable: ReadonlySet<number>
   /** Called when a shard becomes reachable or stops being so. Returns a function that unsubscribes. */
   onPeerChange(listener: (shard: number, reachable: boolean) => void): () => void
