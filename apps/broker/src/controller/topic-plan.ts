@@ -1,0 +1,237 @@
+/**
+ * Planning of CreateTopics: from what a client asked to the topics that a command will carry, or the reason why not.
+ * Pure: ids come from a function that is passed in, the state is only read. Messages follow Kafka's, which tools show.
+ */
+import type { ConfigView, TopicRequest, TopicResult } from '@milena/gateway'
+import type { ErrorName } from '@milena/wire-protocol'
+import type { BrokerSettings } from '../settings/broker-settings.ts'
+import { parseValue, type Definition, type SettingValue } from '../settings/definition.ts'
+import { definitionOf } from '../settings/parse.ts'
+import { topicSettings } from '../settings/topic-settings.ts'
+import { describeTopicConfigs } from '../settings/topic-config-view.ts'
+import { brokerIdOf, nodeOf, type ClusterState, type PartitionState, type TopicState } from './cluster-state.ts'
+
+/** Longest topic name (Kafka's limit, so that a partition's folder fits a file name). */
+export const TOPIC_NAME_LENGTH_MAX = 249
+/** Partitions that one CreateTopics request may ask for in total (Kafka's limit). */
+export const PARTITIONS_PER_REQUEST_MAX = 10_000
+
+export interface TopicPlan {
+  /** What the command should carry; empty when all was refused. */
+  readonly topics: readonly TopicState[]
+  /** One a request, in order; those of planned topics hold if the command is carried out. */
+  readonly results: readonly TopicResult[]
+}
+
+class Refusal extends Error {
+  readonly error: ErrorName
+  constructor(error: ErrorName, message: string) {
+    super(message)
+    this.error = error
+  }
+}
+
+/** Plans all topics of one request. `newTopicId` gives fresh ids. */
+export function planTopics(
+  state: ClusterState,
+  requests: readonly TopicRequest[],
+  settings: BrokerSettings,
+  newTopicId: () => string
+): TopicPlan {
+  const topics: TopicState[] = []
+  const counts = new Map(state.partitionCounts)
+  const taken = collidingNames(state.topics.keys())
+  let partitionBudget = PARTITIONS_PER_REQUEST_MAX
+  const results = requests.map((request): TopicResult => {
+    try {
+      const configs = checkConfigs(request.configs)
+      checkName(state, taken, request.name)
+      const partitions = placePartitions(state, counts, request, settings)
+      partitionBudget -= partitions.length
+      if (partitionBudget < 0) {
+        throw new Refusal(
+          'POLICY_VIOLATION',
+          `Excessively large number of partitions per request: at most ${PARTITIONS_PER_REQUEST_MAX}`
+        )
+      }
+      for (const { leader } of partitions) counts.set(leader, (counts.get(leader) ?? 0) + 1)
+      taken.set(collisionKey(request.name), request.name)
+      const topic: TopicState = { name: request.name, topicId: newTopicId(), partitions, configs }
+      topics.push(topic)
+      return {
+        kind: 'done',
+        name: topic.name,
+        topicId: topic.topicId,
+        partitionCount: partitions.length,
+        replicationFactor: partitions[0]?.replicas.length ?? 0,
+        configs: describeTopicConfigs(configs, settings)
+      }
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      return { kind: 'refused', name: request.name, error: error.error, message: error.message }
+    }
+  })
+  return { topics, results }
+}
+
+/** Why a topic cannot have this name, or undefined when it can (Kafka's Topic.validate). */
+export function topicNameProblem(name: string): string | undefined {
+  if (name === '') return 'Topic name is invalid: the empty string is not allowed'
+  if (name === '.' || name === '..') return `Topic name is invalid: '${name}' is not allowed`
+  if (name.length > TOPIC_NAME_LENGTH_MAX) {
+    return `Topic name is invalid: the length of '${name}' is longer than the max allowed length ${TOPIC_NAME_LENGTH_MAX}`
+  }
+  if (!/^[A-Za-z0-9._-]+$/.test(name)) {
+    return `Topic name is invalid: '${name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'`
+  }
+  return undefined
+}
+
+/** Metric names turn '.' into '_': two topics that differ only there are refused, as in Kafka. */
+const collisionKey = (name: string): string => name.replaceAll('.', '_')
+
+function collidingNames(names: Iterable<string>): Map<string, string> {
+  const taken = new Map<string, string>()
+  for (const name of names) taken.set(collisionKey(name), name)
+  return taken
+}
+
+function checkName(state: ClusterState, taken: ReadonlyMap<string, string>, name: string): void {
+  const problem = topicNameProblem(name)
+  if (problem !== undefined) throw new Refusal('INVALID_TOPIC_EXCEPTION', problem)
+  if (state.topics.has(name)) throw new Refusal('TOPIC_ALREADY_EXISTS', `Topic '${name}' already exists.`)
+  const colliding = taken.get(collisionKey(name))
+  if (colliding !== undefined) {
+    throw new Refusal('INVALID_TOPIC_EXCEPTION', `Topic '${name}' collides with existing topic: ${colliding}`)
+  }
+}
+
+function checkConfigs(configs: TopicRequest['configs']): Record<string, string> {
+  const checked: Record<string, string> = Object.create(null) as Record<string, string>
+  for (const { name, value } of configs) {
+    const definition: Definition<SettingValue> | undefined = definitionOf(topicSettings, name)
+    if (definition === undefined) throw new Refusal('INVALID_CONFIG', `Unknown topic config name: ${name}`)
+    if (value === null) throw new Refusal('INVALID_CONFIG', `Null value not supported for topic configs: ${name}`)
+    const outcome = parseValue(name, definition, value)
+    if ('problem' in outcome) throw new Refusal('INVALID_CONFIG', outcome.problem)
+    checked[name] = value.trim()
+  }
+  return checked
+}
+
+function placePartitions(
+  state: ClusterState,
+  counts: ReadonlyMap<number, number>,
+  request: TopicRequest,
+  settings: BrokerSettings
+): PartitionState[] {
+  const partitions =
+    request.assignments.length > 0 ? placeManually(state, request) : placeByLoad(state, counts, request, settings)
+  const perShardMax = settings['partitions.per.shard.max']
+  const after = new Map(counts)
+  for (const { leader } of partitions) after.set(leader, (after.get(leader) ?? 0) + 1)
+  for (const [brokerId, count] of after) {
+    if (count > perShardMax && count > (counts.get(brokerId) ?? 0)) {
+      throw new Refusal(
+        'INVALID_PARTITIONS',
+        `Broker ${brokerId} would lead ${count} partitions; partitions.per.shard.max is ${perShardMax}`
+      )
+    }
+  }
+  return partitions
+}
+
+function placeByLoad(
+  state: ClusterState,
+  counts: ReadonlyMap<number, number>,
+  request: TopicRequest,
+  settings: BrokerSettings
+): PartitionState[] {
+  const partitionCount = request.partitionCount === -1 ? settings['num.partitions'] : request.partitionCount
+  const factor = request.replicationFactor === -1 ? settings['default.replication.factor'] : request.replicationFactor
+  if (factor <= 0)
+    throw new Refusal(
+      'INVALID_REPLICATION_FACTOR',
+      'Replication factor must be larger than 0, or -1 to use the default value.'
+    )
+  if (partitionCount <= 0)
+    throw new Refusal('INVALID_PARTITIONS', 'Number of partitions was set to an invalid non-positive value.')
+  if (partitionCount > PARTITIONS_PER_REQUEST_MAX) {
+    throw new Refusal('INVALID_PARTITIONS', `A request may ask for at most ${PARTITIONS_PER_REQUEST_MAX} partitions`)
+  }
+  if (factor > state.nodes.size) {
+    throw new Refusal(
+      'INVALID_REPLICATION_FACTOR',
+      `Unable to replicate the partition ${factor} time(s): The target replication factor of ${factor} cannot be reached because only ${state.nodes.size} node(s) are registered (a replication factor counts nodes, not shards).`
+    )
+  }
+  const load = new Map(brokerIds(state).map(id => [id, counts.get(id) ?? 0]))
+  return Array.from({ length: partitionCount }, () => {
+    const leader = leastLoaded(load)
+    load.set(leader, (load.get(leader) ?? 0) + 1)
+    return { replicas: [leader], leader, leaderEpoch: 0 }
+  })
+}
+
+function placeManually(state: ClusterState, request: TopicRequest): PartitionState[] {
+  const refuse = (message: string): never => {
+    throw new Refusal('INVALID_REPLICA_ASSIGNMENT', message)
+  }
+  if (request.replicationFactor !== -1) {
+    throw new Refusal(
+      'INVALID_REQUEST',
+      'A manual partition assignment was specified, but replication factor was not set to -1.'
+    )
+  }
+  if (request.partitionCount !== -1) {
+    throw new Refusal(
+      'INVALID_REQUEST',
+      'A manual partition assignment was specified, but numPartitions was not set to -1.'
+    )
+  }
+  const known = new Set(brokerIds(state))
+  const placed = new Map<number, PartitionState>()
+  for (const { partition, brokerIds: replicas } of request.assignments) {
+    if (placed.has(partition)) refuse(`Found multiple manual partition assignments for partition ${partition}`)
+    const [leader] = replicas
+    if (leader === undefined) return refuse('The manual partition assignment includes an empty replica list.')
+    for (const id of replicas) {
+      if (!known.has(id))
+        refuse(`The manual partition assignment includes broker ${id}, but no such broker is registered.`)
+    }
+    if (new Set(replicas.map(nodeOf)).size !== replicas.length) {
+      refuse(
+        `The manual partition assignment [${replicas.join(', ')}] names two brokers of one node; each replica needs a node of its own.`
+      )
+    }
+    placed.set(partition, { replicas, leader, leaderEpoch: 0 })
+  }
+  const factor = placed.values().next().value?.replicas.length
+  return Array.from({ length: placed.size }, (_, partition) => {
+    const state = placed.get(partition)
+    if (state === undefined) return refuse('partitions should be a consecutive 0-based integer sequence')
+    if (state.replicas.length !== factor)
+      refuse('The manual partition assignment has partitions with different replication factors.')
+    return state
+  })
+}
+
+function brokerIds(state: ClusterState): number[] {
+  return [...state.nodes.values()].flatMap(node =>
+    Array.from({ length: node.shardCount }, (_, shard) => brokerIdOf(node.nodeId, shard))
+  )
+}
+
+function leastLoaded(load: ReadonlyMap<number, number>): number {
+  let best = -1
+  let least = Infinity
+  for (const [id, count] of load) {
+    if (count < least) {
+      best = id
+      least = count
+    }
+  }
+  return best
+}
+
+export type { ConfigView }

@@ -1,0 +1,30 @@
+/** The settings as text: every name with default, unit, range and meaning, for `milena settings` and the documentation. */
+import { brokerSettings } from './broker-settings.ts'
+import { formatValue, type Definition, type SettingValue } from './definition.ts'
+import { topicSettings } from './topic-settings.ts'
+
+export function settingsText(): string {
+  return `Broker settings\n\n${describeTable(brokerSettings)}\nTopic settings\n\n${describeTable(topicSettings)}`
+}
+
+function describeTable(table: { readonly [name: string]: Definition<SettingValue> }): string {
+  return Object.entries(table)
+    .map(([name, definition]) => `${name} = ${formatValue(definition.default)}\n${describeOne(definition)}\n`)
+    .join('\n')
+}
+
+function describeOne(definition: Definition<SettingValue>): string {
+  const facts = [
+    definition.unit === undefined ? definition.type : `${definition.type}, ${definition.unit}`,
+    definition.oneOf === undefined ? rangeText(definition) : `one of: ${definition.oneOf.join(', ')}`,
+    definition.effect === 'stored' ? 'kept and echoed, no effect yet' : ''
+  ]
+  return `  ${definition.doc}\n  (${facts.filter(fact => fact !== '').join('; ')})`
+}
+
+function rangeText({ type, min, max }: Definition<SettingValue>): string {
+  if (type !== 'int' && type !== 'long' && type !== 'double') return ''
+  return [min === undefined ? '' : `at least ${min}`, max === undefined ? '' : `at most ${max}`]
+    .filter(Boolean)
+    .join(', ')
+}

@@ -1,0 +1,66 @@
+/**
+ * Entry of a shard's process. The supervisor says which shard this is; the rest is `startShard` with the real world plugged
+ * in: the mesh over sockets, a disk, the system's clock.
+ */
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { runShard } from '@milena/shard-scheduler'
+import { openDisk, openLmdbState } from '@milena/storage-engine'
+import type { Advertising } from './cluster/addresses.ts'
+import { shardFolder, type NodeIdentity } from './data-folder.ts'
+import { createLogger } from './logging.ts'
+import { shardListeners } from './node-plan.ts'
+import { startShard } from './shard.ts'
+import type { BrokerSettings } from './settings/broker-settings.ts'
+import type { ListenerAddress } from './settings/listener.ts'
+import { systemClock, systemScheduler } from './system-clock.ts'
+
+/** What the supervisor tells every shard of a node. */
+export interface ShardConfig {
+  readonly settings: BrokerSettings
+  readonly identity: NodeIdentity
+  readonly dataFolder: string
+  readonly listeners: readonly ListenerAddress[]
+  readonly advertising: Advertising
+}
+
+/** Of the time a drain may take, what is left for the store to close. */
+const STORE_CLOSE_SHARE = 0.5
+
+await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) => {
+  const { settings, identity, dataFolder, listeners } = config
+  const log = createLogger(settings['log.level'], { shard })
+  stallDetector.watch(settings['stall.threshold.ms'], stall => log.warn(stall, 'event loop stalled'))
+  const directory = shardFolder(dataFolder, shard)
+  const { disk, fallbackReason } = await openDisk({ directory, engine: settings['disk.engine'] })
+  if (fallbackReason !== undefined) log.warn({ disk: disk.kind, reason: fallbackReason }, 'io_uring is not used')
+  const running = await startShard({
+    settings,
+    identity,
+    mesh,
+    disk,
+    directory,
+    openState: () => openLmdbState({ path: join(directory, 'state') }),
+    newStoreIdentity: () => randomBytes(16),
+    listeners: shardListeners(settings, listeners, shard),
+    advertising: config.advertising,
+    ports: name => portsOf(listeners, name, mesh.shardCount),
+    onListening: () => undefined,
+    clock: systemClock,
+    soon: systemScheduler.soon,
+    log
+  })
+  return {
+    drain: async deadlineMs => {
+      await running.stop(deadlineMs * STORE_CLOSE_SHARE)
+      await disk.close()
+    },
+    status: () => ({ ...running.status(), cpu })
+  }
+})
+
+/** Ports of all shards on a listener: consecutive from the configured one. */
+function portsOf(listeners: readonly ListenerAddress[], name: string, shardCount: number): number[] {
+  const base = listeners.find(listener => listener.name === name)?.port ?? 0
+  return Array.from({ length: shardCount }, (_, shard) => base + shard)
+}

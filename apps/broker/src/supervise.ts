@@ -1,0 +1,108 @@
+/**
+ * A node as processes: claims the data folder, starts one pinned process per shard, offers the admin API, drains on request.
+ * This process holds no data and serves no Kafka client.
+ */
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import { startShards, type Shards } from '@milena/shard-scheduler'
+import type { Logger } from 'pino'
+import { startAdminServer, type AdminServer } from './admin/admin-server.ts'
+import { brokerIdOf } from './controller/cluster-state.ts'
+import { claimDataFolder, readIdentity } from './data-folder.ts'
+import { planAdvertising, planListeners, planShardCount, shardListeners } from './node-plan.ts'
+import type { ShardConfig } from './shard-main.ts'
+import type { BrokerSettings } from './settings/broker-settings.ts'
+import { parseHostPort } from './settings/listener.ts'
+import { SettingsError } from './settings/parse.ts'
+
+/** Longest time a drain may take before shards are stopped the hard way. */
+const DRAIN_DEADLINE_MS = 20_000
+
+export interface Node {
+  /** Resolves when every shard served once; rejects when one cannot start. */
+  readonly ready: Promise<void>
+  readonly shardCount: number
+  /** Drains all shards, then resolves. */
+  stop(): Promise<void>
+}
+
+/** Starts a node. Throws a SettingsError when settings and data folder do not fit together. */
+export async function superviseNode(settings: BrokerSettings, log: Logger): Promise<Node> {
+  const dataFolder = resolve(settings['log.dirs'])
+  const shardCount = planShardCount(settings, readIdentity(dataFolder)?.shardCount, availableParallelism())
+  const listeners = planListeners(settings, shardCount)
+  if (listeners.some(listener => listener.port === 0)) {
+    throw new SettingsError([
+      'A node of processes needs fixed ports: port 0 in listeners works with startBroker() only'
+    ])
+  }
+  const advertising = planAdvertising(settings, readRouteTable())
+  const identity = claimDataFolder(dataFolder, { nodeId: settings['node.id'], shardCount })
+  const config: ShardConfig = { settings, identity, dataFolder, listeners, advertising }
+  const shards = startShards({
+    shardCount,
+    entry: new URL(import.meta.url.endsWith('.ts') ? './shard-main.ts' : './shard-main.js', import.meta.url),
+    config,
+    pin: settings['shard.pinning'],
+    execArgv: [...process.execArgv, '--min-semi-space-size=16', '--max-semi-space-size=32'],
+    drainDeadlineMs: DRAIN_DEADLINE_MS,
+    log
+  })
+  let admin: AdminServer | undefined
+  try {
+    admin = await openAdmin(settings, shards, () => ({
+      version: 1,
+      clusterId: identity.clusterId,
+      nodeId: identity.nodeId,
+      shards: shards.reports.map(report => ({
+        shard: report.shard,
+        brokerId: brokerIdOf(identity.nodeId, report.shard),
+        state: report.state.kind,
+        pid: report.pid,
+        restarts: report.restartCount,
+        listeners: shardListeners(settings, listeners, report.shard).map(({ name, host, port }) => ({
+          name,
+          host,
+          port
+        }))
+      }))
+    }))
+  } catch (error) {
+    await shards.drain()
+    throw error
+  }
+  return {
+    ready: shards.ready,
+    shardCount,
+    stop: async () => {
+      await shards.drain()
+      await admin?.close()
+    }
+  }
+}
+
+async function openAdmin(
+  settings: BrokerSettings,
+  shards: Shards,
+  describe: () => object
+): Promise<AdminServer | undefined> {
+  const { host, port } = parseHostPort('admin.listener', settings['admin.listener'])
+  if (port < 0) return undefined
+  return startAdminServer({
+    host,
+    port,
+    ready: () => shards.reports.every(report => report.state.kind === 'ready'),
+    describe,
+    shardStatus: shard => shards.status(shard)
+  })
+}
+
+/** The kernel's route table, for `advertised.gateway.host`; empty where there is no /proc. */
+function readRouteTable(): string {
+  try {
+    return readFileSync('/proc/net/route', 'utf8')
+  } catch {
+    return ''
+  }
+}
