@@ -1,13 +1,13 @@
 /**
  * What `npm test` checks: formatting, lint (with the boundaries between packages and the rule about ports), types, and then all
  * tests. The first three run side by side, one per core; a failure of one hides no other. Arguments narrow the tests:
- * `npm test -- packages/raft`.
+ * `npm test -- packages/raft`. The last line is `N passed, N failed`.
  *
  * Types and formatting keep caches in node_modules/.cache and look only at what changed. Lint does not: its rules look beyond the
  * file that they judge, and ESLint's cache does not.
  */
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 
@@ -19,7 +19,6 @@ interface Check {
 interface Outcome {
   readonly name: string
   readonly passed: boolean
-  readonly seconds: number
 }
 
 const root = resolve(import.meta.dirname, '../../..')
@@ -66,7 +65,20 @@ const staticChecks: readonly Check[] = [
   }
 ]
 
-const tests = (filters: readonly string[]): Check => ({ name: 'tests', command: [tool('vitest'), 'run', ...filters] })
+/** Where vitest leaves its counts. */
+const testReport = join(cache, 'tests.json')
+
+const tests = (filters: readonly string[]): Check => ({
+  name: 'tests',
+  command: [
+    tool('vitest'),
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${testReport}`,
+    ...filters
+  ]
+})
 
 /** Runs one check. Output is held back until the end when `quiet`, so that checks side by side do not mix theirs. */
 function run(check: Check, quiet: boolean): Promise<Outcome> {
@@ -86,7 +98,7 @@ function run(check: Check, quiet: boolean): Promise<Outcome> {
       const passed = code === 0
       if (!passed) process.stdout.write(Buffer.concat(held))
       process.stdout.write(`${passed ? 'passed' : 'FAILED'}  ${check.name} (${seconds.toFixed(1)} s)\n`)
-      settle({ name: check.name, passed, seconds })
+      settle({ name: check.name, passed })
     })
   })
 }
@@ -103,8 +115,23 @@ async function runAll(checks: readonly Check[], width: number): Promise<Outcome[
   return outcomes
 }
 
+/** Tests that passed and failed, as vitest counted them; none when it did not get that far. */
+function countTests(): { passed: number; failed: number } {
+  try {
+    const report = JSON.parse(readFileSync(testReport, 'utf8')) as { numPassedTests: number; numFailedTests: number }
+    return { passed: report.numPassedTests, failed: report.numFailedTests }
+  } catch {
+    return { passed: 0, failed: 0 }
+  }
+}
+
+rmSync(testReport, { force: true })
 const outcomes = await runAll(staticChecks, Math.min(availableParallelism(), staticChecks.length))
-outcomes.push(await run(tests(process.argv.slice(2)), false))
-const failed = outcomes.filter(outcome => !outcome.passed).map(outcome => outcome.name)
-if (failed.length > 0) process.stdout.write(`FAILED: ${failed.join(', ')}\n`)
-process.exitCode = failed.length > 0 ? 1 : 0
+const tested = await run(tests(process.argv.slice(2)), false)
+const counted = countTests()
+const passed = counted.passed + outcomes.filter(outcome => outcome.passed).length
+// A run that failed without a failed test (a file that does not load, an unhandled rejection) is one failure.
+const failedTests = tested.passed ? 0 : Math.max(1, counted.failed)
+const failed = failedTests + outcomes.filter(outcome => !outcome.passed).length
+process.stdout.write(`${passed} passed, ${failed} failed\n`)
+process.exitCode = failed > 0 ? 1 : 0
