@@ -31,6 +31,7 @@ export interface ShardContext<Config> {
   readonly cpu: number
   /** Open; peers come as they start. Register services before the first await: peers may call as soon as they are linked. */
   readonly mesh: MeshCore
+  /** Watches already; `watch` sets threshold and listener. */
   readonly stallDetector: StallDetector
   /** Sends to the supervisor's `onMessage`. */
   send(payload: unknown): void
@@ -61,7 +62,7 @@ export async function runShard<Config>(main: ShardMain<Config>): Promise<void> {
 
 class RunningShard<Config> {
   readonly #main: ShardMain<Config>
-  readonly #stallDetector = new StallDetector({ scheduler: realScheduler })
+  readonly #stallDetector = new StallDetector(realScheduler)
   #start: StartMessage | undefined
   #mesh: MeshCore | undefined
   #service: ShardService | undefined
@@ -76,7 +77,7 @@ class RunningShard<Config> {
     const start = await this.#awaitStart()
     this.#start = start
     try {
-      this.#stallDetector.start()
+      this.#stallDetector.watch()
       const mesh = await openSocketMesh({ ...start, scheduler: realScheduler })
       this.#mesh = mesh
       this.#service = await this.#main(this.#context(start, mesh))

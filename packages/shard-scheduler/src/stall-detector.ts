@@ -1,6 +1,6 @@
 /**
  * Tells when this shard's event loop was held up: while one task runs, nothing else on the core does, and every client of
- * the shard waits. A timer that is due every `intervalMs` compares when it ran with when it was due; the difference is the
+ * the shard waits. A timer that is due every `INTERVAL_MS` compares when it ran with when it was due; the difference is the
  * stall, less at most one interval. That costs one short callback per interval on an idle loop and nothing per request. (A
  * 1 ms sampler, `monitorEventLoopDelay` at its default or a watching thread would see more and cost 10 to 100 times as much.)
  *
@@ -11,7 +11,7 @@ import type { Scheduler } from './scheduler.ts'
 
 /** A stall that has ended. */
 export interface Stall {
-  /** How long nothing else ran, milliseconds: at least this, at most `intervalMs` more. */
+  /** How long nothing else ran, milliseconds: at least this, at most `INTERVAL_MS` more. */
   readonly durationMs: number
   /** `task` as it was set when the stall was noticed. */
   readonly task: string
@@ -27,42 +27,38 @@ export interface StallCounters {
   readonly longestMs: number
 }
 
-export interface StallDetectorOptions {
-  readonly scheduler: Scheduler
-  /** Stalls from this length on are reported, milliseconds. Default 25. */
-  readonly thresholdMs?: number
-  /** How often the loop is looked at, milliseconds. Default 10. */
-  readonly intervalMs?: number
-  /** Called once for each stall, right after it. */
-  readonly onStall?: (stall: Stall) => void
-}
+/** Stalls from this length on count, unless `watch` says otherwise, milliseconds. */
+export const STALL_THRESHOLD_MS = 25
+/** How often the loop is looked at, milliseconds. */
+const INTERVAL_MS = 10
 
 export class StallDetector {
   /** What this shard is busy with; free text, set by whoever begins something that may take long. */
   task = ''
   readonly #scheduler: Scheduler
-  readonly #thresholdMs: number
-  readonly #intervalMs: number
-  readonly #onStall: (stall: Stall) => void
+  #thresholdMs = STALL_THRESHOLD_MS
+  #onStall: (stall: Stall) => void = () => {}
   #stallCount = 0
   #stalledMs = 0
   #longestMs = 0
   #dueMs = 0
   #cancel: (() => void) | undefined
 
-  constructor(options: StallDetectorOptions) {
-    this.#scheduler = options.scheduler
-    this.#thresholdMs = options.thresholdMs ?? 25
-    this.#intervalMs = options.intervalMs ?? 10
-    this.#onStall = options.onStall ?? (() => {})
+  constructor(scheduler: Scheduler) {
+    this.#scheduler = scheduler
   }
 
   get counters(): StallCounters {
     return { stallCount: this.#stallCount, stalledMs: this.#stalledMs, longestMs: this.#longestMs }
   }
 
-  /** Begins to watch. Harmless when it watches. */
-  start(): void {
+  /**
+   * Watches from now on, and calls `onStall` after each stall of `thresholdMs` or more. Called again, it replaces threshold
+   * and listener; counters go on.
+   */
+  watch(thresholdMs = STALL_THRESHOLD_MS, onStall: (stall: Stall) => void = () => {}): void {
+    this.#thresholdMs = thresholdMs
+    this.#onStall = onStall
     if (this.#cancel === undefined) this.#arm()
   }
 
@@ -73,8 +69,8 @@ export class StallDetector {
   }
 
   #arm(): void {
-    this.#dueMs = this.#scheduler.now() + this.#intervalMs
-    this.#cancel = this.#scheduler.after(this.#intervalMs, this.#look)
+    this.#dueMs = this.#scheduler.now() + INTERVAL_MS
+    this.#cancel = this.#scheduler.after(INTERVAL_MS, this.#look)
   }
 
   readonly #look = (): void => {

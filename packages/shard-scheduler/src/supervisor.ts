@@ -37,6 +37,11 @@ export interface ShardsOptions {
   readonly execArgv?: readonly string[]
   /** The shards' whole environment (default this process's); `recommendedShardEnvironment` is merged over it. */
   readonly environment?: Readonly<Record<string, string | undefined>>
+  /**
+   * Folder of node's compile cache (`NODE_COMPILE_CACHE`), shared by the shards and kept between starts; it must be writable
+   * by this user only, for it holds code. None by default. Halves the time that a shard needs to load its modules.
+   */
+  readonly compileCacheFolder?: string
   /** Pin shard i to the i-th CPU that this process may use; round robin when there are fewer. Default true. */
   readonly pin?: boolean
   /** A process that is not ready by then is killed and counts as crashed, milliseconds. Default 60,000. */
@@ -185,6 +190,7 @@ class Supervisor implements Shards {
       restart: { ...defaultRestartSettings, ...options.restart },
       onState: report => this.#noteState(report),
       onMessage: message => this.#receive(shard, message),
+      onNote: text => this.#log.warn({ shard }, text),
       onStartFailure: reason => void this.#giveUp(new ShardStartError(shard, reason))
     })
   }
@@ -194,7 +200,7 @@ class Supervisor implements Shards {
     if (state.kind === 'crashed') {
       const fields = { shard, exit: describeExit(state.exit), restartDelayMs: state.restartDelayMs }
       this.#log.error(fields, 'shard crashed; it will be started again')
-    } else this.#log.info({ shard, ...state }, `shard is ${state.kind}`)
+    } else this.#log.info({ shard, pid: report.pid, ...state }, `shard is ${state.kind}`)
     for (const listener of [...this.#stateListeners]) listener(report)
     if (state.kind !== 'ready') return
     this.#everReady.add(shard)
@@ -232,6 +238,8 @@ interface ProcessPlan {
 
 function planProcesses(options: ShardsOptions, log: SchedulerLog): ProcessPlan {
   const environment = options.environment ?? process.env
+  const compileCache =
+    options.compileCacheFolder === undefined ? {} : { NODE_COMPILE_CACHE: options.compileCacheFolder }
   const method = (options.pin ?? true) ? pinMethod() : 'none'
   const cpus = method === 'none' ? [] : allowedCpus()
   if ((options.pin ?? true) && method === 'none')
@@ -244,7 +252,7 @@ function planProcesses(options: ShardsOptions, log: SchedulerLog): ProcessPlan {
   }
   return {
     execArgv: options.execArgv ?? recommendedShardExecArgv(),
-    environment: { ...environment, ...recommendedShardEnvironment(environment) },
+    environment: { ...environment, ...recommendedShardEnvironment(environment), ...compileCache },
     cpus,
     pinMethod: method
   }

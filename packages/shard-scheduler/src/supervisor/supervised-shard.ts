@@ -4,8 +4,8 @@
  *
  *                    ready
  *       starting ─────────────► ready ──────────┐
- *        ▲  │ exit, no ready      │ exit        │ drain()
- *        │  │ within the time     ▼             ▼          exit
+ *        ▲  │ exit, or not        │ exit        │ drain()
+ *        │  │ ready in time       ▼             ▼          exit
  *        │  └─────────────────► crashed ───► (any) ─► draining ─────► stopped
  *        └── back-off over ───────┘ drain(): stopped at once
  *
@@ -18,9 +18,10 @@ import type { ShardChild, ShardExit } from './shard-child.ts'
 
 /** State of a shard's process, as the supervisor sees it. */
 export type ShardState =
-  | { readonly kind: 'starting'; readonly pid: number }
-  | { readonly kind: 'ready'; readonly pid: number; readonly startupMs: number }
-  | { readonly kind: 'draining'; readonly pid: number }
+  | { readonly kind: 'starting' }
+  /** Serves; `startupMs` after its process was started. */
+  | { readonly kind: 'ready'; readonly startupMs: number }
+  | { readonly kind: 'draining' }
   /** Down; started again after `restartDelayMs`. */
   | { readonly kind: 'crashed'; readonly exit: ShardExit; readonly restartDelayMs: number }
   /** Down and not started again: drained, or its start was given up. */
@@ -30,6 +31,8 @@ export type ShardState =
 export interface ShardReport {
   readonly shard: number
   readonly state: ShardState
+  /** Its present process, undefined while it has none. */
+  readonly pid: number | undefined
   /** Processes that were started after the first one. */
   readonly restartCount: number
 }
@@ -45,6 +48,8 @@ export interface SupervisedShardOptions {
   readonly restart: RestartSettings
   readonly onState: (report: ShardReport) => void
   readonly onMessage: (message: FromShard) => void
+  /** Something for the log. */
+  readonly onNote: (text: string) => void
   /** The shard was never ready and will not be. */
   readonly onStartFailure: (reason: string) => void
 }
@@ -68,7 +73,12 @@ export class SupervisedShard {
   }
 
   get report(): ShardReport {
-    return { shard: this.#options.shard, state: this.#state, restartCount: Math.max(this.#restartCount, 0) }
+    return {
+      shard: this.#options.shard,
+      state: this.#state,
+      pid: this.#child?.pid,
+      restartCount: Math.max(this.#restartCount, 0)
+    }
   }
 
   /** Starts the process. Once. */
@@ -81,8 +91,11 @@ export class SupervisedShard {
     child.onMessage(message => this.#receive(child, message))
     child.onExit(exit => this.#becomeDown(child, exit))
     child.send(start)
-    this.#cancelTimer = scheduler.after(readyTimeoutMs, () => child.kill('SIGKILL'))
-    this.#become({ kind: 'starting', pid: child.pid })
+    this.#cancelTimer = scheduler.after(readyTimeoutMs, () => {
+      this.#options.onNote(`not ready within ${readyTimeoutMs} ms: killed`)
+      child.kill('SIGKILL')
+    })
+    this.#become({ kind: 'starting' })
   }
 
   /** Sends to the present process. False when there is none. */
@@ -110,22 +123,27 @@ export class SupervisedShard {
       child.kill('SIGTERM')
       this.#cancelTimer = scheduler.after(killDelayMs, () => child.kill('SIGKILL'))
     })
-    this.#become({ kind: 'draining', pid: child.pid })
+    this.#become({ kind: 'draining' })
   }
 
   #receive(child: ShardChild, message: FromShard): void {
     if (this.#child !== child) return
-    if (message.type === 'ready' && this.#state.kind === 'starting') this.#becomeReady(child)
-    else if (message.type === 'failed') this.#failure = message.reason
+    if (message.type === 'ready' && this.#state.kind === 'starting') this.#becomeReady()
+    else if (message.type === 'failed') this.#noteFailure(message.reason)
     else this.#options.onMessage(message)
   }
 
-  #becomeReady(child: ShardChild): void {
+  #noteFailure(reason: string): void {
+    this.#failure = reason
+    this.#options.onNote(reason)
+  }
+
+  #becomeReady(): void {
     const { scheduler, restart } = this.#options
     this.#cancelTimer()
     this.#wasReady = true
     this.#cancelTimer = scheduler.after(restart.resetAfterMs, () => (this.#crashCount = 0))
-    this.#become({ kind: 'ready', pid: child.pid, startupMs: scheduler.now() - this.#startedMs })
+    this.#become({ kind: 'ready', startupMs: scheduler.now() - this.#startedMs })
   }
 
   #becomeDown(child: ShardChild, exit: ShardExit): void {
