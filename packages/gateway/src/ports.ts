@@ -168,7 +168,10 @@ export type ReadOutcome =
 
 /** What ListOffsets can ask for (KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023). */
 export type OffsetSpec =
-  | { readonly kind: 'latest' | 'earliest' | 'max-timestamp' | 'earliest-local' | 'latest-tiered' | 'earliest-pending-upload' }
+  | {
+      readonly kind:
+        'latest' | 'earliest' | 'max-timestamp' | 'earliest-local' | 'latest-tiered' | 'earliest-pending-upload'
+    }
   | { readonly kind: 'timestamp'; readonly timestamp: bigint }
 
 export type OffsetOutcome =

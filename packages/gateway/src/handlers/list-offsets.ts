@@ -1,0 +1,103 @@
+/** ListOffsets: where a partition begins and ends, and which offset belongs to a time. */
+import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput } from '@milena/wire-protocol'
+import type { Handler, RequestContext } from '../handler.ts'
+import type { Isolation, OffsetSpec } from '../ports.ts'
+
+type Request = RequestOf<typeof apis.listOffsets>
+type RequestedPartition = Request['topics'][number]['partitions'][number]
+type Response = ResponseInput<typeof apis.listOffsets>
+type Result = NonNullable<NonNullable<Response['topics']>[number]['partitions']>[number]
+
+const CONSUMER_REPLICA_ID = -1
+const READ_COMMITTED = 1
+
+/** Negative timestamps are names of offsets; each came with a version of the API. */
+const NAMED_OFFSETS = new Map<bigint, { readonly since: number; readonly spec: OffsetSpec }>([
+  [-1n, { since: 1, spec: { kind: 'latest' } }],
+  [-2n, { since: 1, spec: { kind: 'earliest' } }],
+  [-3n, { since: 7, spec: { kind: 'max-timestamp' } }],
+  [-4n, { since: 8, spec: { kind: 'earliest-local' } }],
+  [-5n, { since: 9, spec: { kind: 'latest-tiered' } }],
+  [-6n, { since: 11, spec: { kind: 'earliest-pending-upload' } }]
+])
+
+export const listOffsetsHandler: Handler<typeof apis.listOffsets> = {
+  api: apis.listOffsets,
+  versions: { min: 1, max: 11 },
+  async handle(context, request) {
+    const isolation = isolationOf(request)
+    const repeated = repeatedPartitions(request)
+    const topics = request.topics.map(async ({ name, partitions }) => ({
+      name,
+      partitions: await Promise.all(
+        partitions.map(partition => {
+          if (repeated.has(`${partition.partitionIndex}:${name}`)) return refused(partition, 'INVALID_REQUEST')
+          return look(context, name, partition, isolation)
+        })
+      )
+    }))
+    return { topics: await Promise.all(topics) }
+  },
+  refuse: (_context, request, error) => ({
+    topics: request.topics.map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map(partition => refused(partition, error))
+    }))
+  })
+}
+
+/** Consumers see up to the high watermark or the last stable offset, debugging tools up to the end of the log. */
+function isolationOf({ replicaId, isolationLevel }: Request): Isolation | undefined {
+  if (replicaId !== CONSUMER_REPLICA_ID) return undefined
+  return isolationLevel === READ_COMMITTED ? 'read_committed' : 'read_uncommitted'
+}
+
+function repeatedPartitions(request: Request): ReadonlySet<string> {
+  const seen = new Set<string>()
+  const repeated = new Set<string>()
+  for (const { name, partitions } of request.topics) {
+    for (const { partitionIndex } of partitions) {
+      const key = `${partitionIndex}:${name}`
+      if (seen.has(key)) repeated.add(key)
+      seen.add(key)
+    }
+  }
+  return repeated
+}
+
+async function look(
+  context: RequestContext,
+  name: string,
+  requested: RequestedPartition,
+  isolation: Isolation | undefined
+): Promise<Result> {
+  const spec = specOf(requested.timestamp, context.apiVersion)
+  if (spec === undefined) return refused(requested, 'UNSUPPORTED_VERSION')
+  const topic = context.host.cluster.view().topicByName(name)
+  if (topic === undefined) return refused(requested, 'UNKNOWN_TOPIC_OR_PARTITION')
+  const partition = context.host.partitions.find(topic.topicId, requested.partitionIndex)
+  if ('error' in partition) return refused(requested, partition.error)
+  const { currentLeaderEpoch } = requested
+  const outcome = await partition.offsetFor(spec, { isolation, currentLeaderEpoch })
+  if (outcome.kind === 'refused') return refused(requested, outcome.error)
+  const { offset, timestamp, leaderEpoch } = outcome
+  return {
+    partitionIndex: requested.partitionIndex,
+    errorCode: 0,
+    timestamp,
+    offset,
+    // Version 4 brought the field; before, anything but its default cannot be said.
+    leaderEpoch: context.apiVersion >= 4 ? leaderEpoch : -1
+  }
+}
+
+/** Undefined for a named offset that this version of the API does not have. */
+function specOf(timestamp: bigint, apiVersion: number): OffsetSpec | undefined {
+  if (timestamp >= 0n) return { kind: 'timestamp', timestamp }
+  const named = NAMED_OFFSETS.get(timestamp)
+  return named !== undefined && apiVersion >= named.since ? named.spec : undefined
+}
+
+function refused({ partitionIndex }: RequestedPartition, error: ErrorName): Result {
+  return { partitionIndex, errorCode: errorCode(error), timestamp: -1n, offset: -1n, leaderEpoch: -1 }
+}

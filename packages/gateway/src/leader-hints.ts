@@ -1,0 +1,44 @@
+/**
+ * Leader hints (KIP-951): an answer that says "not me" also says who, so that the client goes there at once instead of asking
+ * for metadata first. Collects the endpoints that one response has to list.
+ */
+import type { RequestContext } from './handler.ts'
+
+export interface LeaderHint {
+  readonly leaderId: number
+  readonly leaderEpoch: number
+}
+
+export interface EndpointHint {
+  readonly nodeId: number
+  readonly host: string
+  readonly port: number
+  readonly rack: string | null
+}
+
+export class LeaderHints {
+  readonly #context: RequestContext
+  readonly #leaderIds = new Set<number>()
+
+  constructor(context: RequestContext) {
+    this.#context = context
+  }
+
+  /** Who leads the partition as far as this shard knows; undefined when it knows of no leader. */
+  leaderOf(topicId: string, partition: number): LeaderHint | undefined {
+    const view = this.#context.host.cluster.view().topicById(topicId)?.partitions[partition]
+    if (view === undefined || view.leader < 0) return undefined
+    this.#leaderIds.add(view.leader)
+    return { leaderId: view.leader, leaderEpoch: view.leaderEpoch }
+  }
+
+  /** Addresses of all leaders named so far; empty in the usual case. */
+  endpoints(): EndpointHint[] {
+    if (this.#leaderIds.size === 0) return []
+    return this.#context.host.cluster
+      .view()
+      .brokers(this.#context.dial)
+      .filter(broker => this.#leaderIds.has(broker.id))
+      .map(({ id, host, port, rack }) => ({ nodeId: id, host, port, rack }))
+  }
+}
