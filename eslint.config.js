@@ -21,8 +21,11 @@ const boundaries = [
   { sourceTag: 'layer:leaf', onlyDependOnLibsWithTags: [] },
   { sourceTag: 'layer:gateway', onlyDependOnLibsWithTags: ['protocol'] },
   { sourceTag: 'layer:app', onlyDependOnLibsWithTags: ['layer:leaf', 'layer:gateway'] },
-  { sourceTag: 'layer:tool', onlyDependOnLibsWithTags: ['layer:leaf', 'layer:gateway', 'layer:app'] }
+  { sourceTag: 'layer:tool', onlyDependOnLibsWithTags: ['layer:leaf', 'layer:gateway', 'layer:app', 'layer:tool'] }
 ]
+
+/** Nx's types know an older plugin format. @type {any} */
+const nxPlugin = nx
 
 const tests = ['**/*.test.ts', '**/*.bench.ts']
 
@@ -32,8 +35,14 @@ export default defineConfig(
   {
     files: ['**/*.ts'],
     extends: [typescript.configs.base],
-    plugins: { '@nx': nx },
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    plugins: { '@nx': nxPlugin },
+    languageOptions: {
+      parserOptions: {
+        project: 'tsconfig.json',
+        disallowAutomaticSingleRunInference: true,
+        tsconfigRootDir: import.meta.dirname
+      }
+    },
     rules: {
       '@nx/enforce-module-boundaries': ['error', { depConstraints: boundaries, allow: [] }],
 

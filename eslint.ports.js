@@ -4,7 +4,10 @@
  * ones that touch the world: composition roots and the real implementations of ports.
  */
 
-/** Files that may touch the world, by package. Tests and benches may, too. */
+/**
+ * Files that may touch the world, by package. Tests and benches may, too.
+ * @type {string[]}
+ */
 export const portImplementations = []
 
 const useThePort = 'the host passes it in as a port (see eslint.ports.js for the files that implement ports)'

@@ -102,7 +102,7 @@ function presentLock(root) {
   return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined
 }
 
-/** The npm that runs us, or the one on the path. */
+/** The npm that runs us, or the one on the path. @returns {[string, ...string[]]} */
 function npmCommand() {
   const cli = process.env.npm_execpath
   return cli?.endsWith('.js') ? [process.execPath, cli] : ['npm']

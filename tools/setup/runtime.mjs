@@ -68,12 +68,13 @@ export async function become(file, args, environment) {
   }
   const signals = /** @type {NodeJS.Signals[]} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'])
   for (const signal of signals) process.on(signal, forward)
+  /** @type {[number | null, NodeJS.Signals | null]} */
   const [code, signal] = await new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code, signal) => resolve([code, signal]))
   })
   for (const name of signals) process.off(name, forward)
-  if (signal === null) process.exitCode = code
-  else if (process.platform === 'win32') process.exitCode = 128 + (constants.signals[signal] ?? 0)
+  if (signal === null) process.exitCode = code ?? 1
+  else if (process.platform === 'win32') process.exitCode = 128 + constants.signals[signal]
   else process.kill(process.pid, signal)
 }
