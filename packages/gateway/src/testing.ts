@@ -1,1 +1,9 @@
-export {}
+/**
+ * What tests need of a gateway: a host in memory with switches for everything that goes wrong, a client that speaks raw
+ * frames to any broker, clocks, batches.
+ */
+export { ManualClock, SystemClock } from './testing/clocks.ts'
+export { MemoryAdmission, MemoryCluster, MemoryHost, MemoryLog, type NeighbourBroker } from './testing/memory-host.ts'
+export { MemoryPartition } from './testing/memory-partition.ts'
+export { RawClient } from './testing/raw-client.ts'
+export { testBatch, type TestBatchOptions } from './testing/test-batch.ts'

@@ -4,7 +4,14 @@
  * The one list of handlers is `handlers` in `all.ts`; ApiVersions answers with `served` of that list and nothing is written
  * twice. Codecs come ready-made per version, so that starting a request is two array look-ups.
  */
-import { type Codec, encodeResponse, Reader, readRequestHeader, requestCodec, type RequestHeader } from '@milena/wire-protocol'
+import {
+  type Codec,
+  encodeResponse,
+  Reader,
+  readRequestHeader,
+  requestCodec,
+  type RequestHeader
+} from '@milena/wire-protocol'
 import type { ConnectionCounters } from '../connections/counters.ts'
 import type { Exchange } from '../connections/exchange.ts'
 import { type AnyHandler, anyHandler } from '../handler.ts'
