@@ -1,5 +1,5 @@
 /**
- * Codecs that walk the schema field by field: some ten times slower than compiled ones and written to be obviously right.
+ * Codecs that walk the schema field by field: some fifty times slower than compiled ones and written to be obviously right.
  * They serve where the platform forbids code generation (`--disallow-code-generation-from-strings`), and the tests as the
  * judge of the compiled ones. Same contract, same errors; positions in errors may differ.
  */
@@ -214,7 +214,7 @@ export function isDefault(value: unknown, field: Field): boolean {
         isObject(value) && Object.entries(field.fields ?? {}).every(([name, inner]) => isDefault(value[name], inner))
       )
     case 'int64':
-      return value === defaultOf(field) || (typeof value === 'number' && value === Number(defaultOf(field)))
+      return value === defaultOf(field) || (Number.isInteger(value) && BigInt(value as number) === defaultOf(field))
     default:
       return value === defaultOf(field)
   }
