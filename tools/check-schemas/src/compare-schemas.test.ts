@@ -80,7 +80,7 @@ const olderRequest = {
   )
 }
 
-function jarOf(...messages: { name: string }[]): Uint8Array {
+function jarOf(...messages: { name: string; [fact: string]: unknown }[]): Uint8Array {
   const texts = messages.map(
     message => [`common/message/${message.name}.json`, `// licence\n${JSON.stringify(message)}`] as const
   )
@@ -125,6 +125,6 @@ describe('The comparison with Kafka', () => {
   })
 
   test('leaves out messages that have no valid version any more', () => {
-    expect(readMessages(jarOf(Object.assign({}, request, { validVersions: 'none' }))).size).toBe(0)
+    expect(readMessages(jarOf({ ...request, validVersions: 'none' })).size).toBe(0)
   })
 })
