@@ -12,3 +12,10 @@ export {
   type MemoryDiskOptions
 } from './disks/memory-disk.ts'
 export { SeededRandom } from './disks/seeded-random.ts'
+export {
+  diskCompliance,
+  type ComplianceOptions,
+  type DiskUnderTest,
+  type TestContext,
+  type TestRunner
+} from './disks/disk-compliance.ts'

@@ -62,16 +62,15 @@ export class FileGuard {
     })
   }
 
-  /** Refuses what the kernel would answer with EINVAL, the same way on every disk. */
-  checkAlignment(bytes: Uint8Array, position: number): void {
+  /** What the kernel would answer with EINVAL, refused the same way on every disk; undefined when all is well. */
+  misalignment(bytes: Uint8Array, position: number): DiskError | undefined {
     if (!Number.isSafeInteger(position) || position < 0) {
-      throw new DiskError('MISALIGNED', this.path, `position ${position} is not a byte position`)
+      return new DiskError('MISALIGNED', this.path, `position ${position} is not a byte position`)
     }
-    if (!this.options.direct) return
-    if (position % this.#alignment !== 0 || !isAligned(bytes, this.#alignment)) {
-      const at = `position ${position}, length ${bytes.length}, offset ${bytes.byteOffset} in its memory`
-      throw new DiskError('MISALIGNED', this.path, `direct I/O needs multiples of ${this.#alignment}: ${at}`)
-    }
+    if (!this.options.direct || (position % this.#alignment === 0 && isAligned(bytes, this.#alignment)))
+      return undefined
+    const at = `position ${position}, length ${bytes.length}, offset ${bytes.byteOffset} in its memory`
+    return new DiskError('MISALIGNED', this.path, `direct I/O needs multiples of ${this.#alignment}: ${at}`)
   }
 
   /** Waits for operations in flight, then runs `release` once; later calls share the result. */

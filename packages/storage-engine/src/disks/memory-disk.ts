@@ -71,6 +71,7 @@ export class MemoryDisk implements Disk {
   readonly #faults = new Faults()
   readonly #inFlight = new Set<(error: DiskError) => void>()
   readonly #host: MemoryHost
+  readonly #files = new Set<MemoryFile>()
   #namespace = new Namespace()
   #capacityBytes: number
   #sectorsUsed = 0
@@ -93,7 +94,10 @@ export class MemoryDisk implements Disk {
         this.#sectorsUsed -= count
       },
       inodeAt: path => this.#inodeAt(path),
-      closed: inode => this.#freeIfUnused(inode)
+      closed: (file, inode) => {
+        this.#files.delete(file)
+        this.#freeIfUnused(inode)
+      }
     }
   }
 
@@ -125,7 +129,9 @@ export class MemoryDisk implements Disk {
     } else await this.#performOrFail('read', path)
     if (node === undefined) throw new DiskError('NOT_FOUND', path, 'no such file')
     if (node instanceof Directory) throw new DiskError('IO', path, 'is a folder')
-    return new MemoryFile(this.#host, node, path, options)
+    const file = new MemoryFile(this.#host, node, path, options)
+    this.#files.add(file)
+    return file
   }
 
   async makeDirectory(path: string): Promise<void> {
@@ -192,7 +198,7 @@ export class MemoryDisk implements Disk {
   }
 
   async close(): Promise<void> {
-    while (this.#inFlight.size > 0) await new Promise<void>(resolve => this.#completions.add(0, resolve))
+    await Promise.all([...this.#files].map(file => file.close()))
     this.#off ??= new DiskError('CLOSED', '/', 'the disk is closed')
   }
 

@@ -55,13 +55,15 @@ export class PosixFile implements DiskFile {
 
   read(buffer: Uint8Array, position: number): Promise<number> {
     return this.#guard.use(() => {
-      this.#guard.checkAlignment(buffer, position)
+      const misalignment = this.#guard.misalignment(buffer, position)
+      if (misalignment !== undefined) return Promise.reject(misalignment)
       return this.#wrap('read', () => this.#readAll(buffer, position))
     })
   }
 
-  async write(buffer: Uint8Array, position: number): Promise<void> {
-    this.#guard.checkAlignment(buffer, position)
+  write(buffer: Uint8Array, position: number): Promise<void> {
+    const misalignment = this.#guard.misalignment(buffer, position)
+    if (misalignment !== undefined) return Promise.reject(misalignment)
     return this.#guard.change(this.#guard.options.durable, () =>
       this.#wrap('write', async () => {
         await this.#writeAll(buffer, position)

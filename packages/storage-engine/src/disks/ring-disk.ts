@@ -21,6 +21,8 @@ export interface RingDiskOptions {
   readonly kernel: RingKernel
   /** Operations in the kernel at a time, a power of two in [1, 4096]. Default `RING_DEPTH_DEFAULT`. */
   readonly depth?: number
+  /** Puts something between the contract and the ring, for tests of what the system may answer. */
+  readonly wrapIo?: (io: RawIo) => RawIo
 }
 
 const arenas = new WeakMap<RingKernel, PageArena>()
@@ -30,11 +32,11 @@ export class RingDisk extends PosixDisk {
   readonly #ring: Ring
 
   /** Throws a `DiskError` `UNSUPPORTED` where the kernel (or a container's policy) refuses io_uring. */
-  constructor({ kernel, depth = RING_DEPTH_DEFAULT }: RingDiskOptions) {
+  constructor({ kernel, depth = RING_DEPTH_DEFAULT, wrapIo = io => io }: RingDiskOptions) {
     const arena = arenas.get(kernel) ?? new PageArena(bytes => kernel.mapPages(bytes))
     arenas.set(kernel, arena)
     const ring = new Ring(kernel, depth)
-    super(new RingIo(ring, kernel, arena), arena)
+    super(wrapIo(new RingIo(ring, kernel, arena)), arena)
     this.#ring = ring
   }
 

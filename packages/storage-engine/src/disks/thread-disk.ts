@@ -17,23 +17,28 @@ import { loadNative, type Native } from './ring/native.ts'
 import { SystemCallError } from './system-error.ts'
 
 const syncData = promisify(fs.fdatasync)
-let arena: PageArena | undefined
+const webAssemblyArena = new PageArena(webAssemblyPages)
+const nativeArenas = new WeakMap<Native, PageArena>()
+
+function nativeArena(native: Native): PageArena {
+  const arena = nativeArenas.get(native) ?? new PageArena(bytes => native.mapPages(bytes))
+  nativeArenas.set(native, arena)
+  return arena
+}
 
 export interface ThreadDiskOptions {
-  /** Replaces the raw calls, for tests of what the system may answer. */
-  readonly io?: RawIo
-  /** Where memory comes from; default the process-wide arena. */
-  readonly arena?: PageArena
+  /** Puts something between the contract and the system's calls, for tests of what the system may answer. */
+  readonly wrapIo?: (io: RawIo) => RawIo
+  /** The native calls, or why there are none. Default `loadNative()`. */
+  readonly native?: ReturnType<typeof loadNative>
 }
 
 export class ThreadDisk extends PosixDisk {
   readonly kind = 'threads'
 
-  constructor(options: ThreadDiskOptions = {}) {
-    const loaded = loadNative()
+  constructor({ wrapIo = io => io, native: loaded = loadNative() }: ThreadDiskOptions = {}) {
     const native = 'native' in loaded ? loaded.native : undefined
-    arena ??= new PageArena(native === undefined ? webAssemblyPages : bytes => native.mapPages(bytes))
-    super(options.io ?? new ThreadIo(native), options.arena ?? arena)
+    super(wrapIo(new ThreadIo(native)), native === undefined ? webAssemblyArena : nativeArena(native))
   }
 
   protected override closeIo(): Promise<void> {

@@ -26,7 +26,7 @@ export interface MemoryHost {
   claimSectors(path: string, inode: Inode, start: number, end: number): void
   releaseSectors(count: number): void
   inodeAt(path: string): Inode | undefined
-  closed(inode: Inode): void
+  closed(file: MemoryFile, inode: Inode): void
 }
 
 export class MemoryFile implements DiskFile {
@@ -45,7 +45,8 @@ export class MemoryFile implements DiskFile {
 
   read(buffer: Uint8Array, position: number): Promise<number> {
     return this.#guard.use(async () => {
-      this.#guard.checkAlignment(buffer, position)
+      const misalignment = this.#guard.misalignment(buffer, position)
+      if (misalignment !== undefined) throw misalignment
       const effect = await this.#host.perform('read', this.path, position, buffer.length)
       if (effect?.kind === 'fail') throw this.#ioError('read')
       const count = Math.max(0, Math.min(buffer.length, this.#inode.size - position))
@@ -54,8 +55,9 @@ export class MemoryFile implements DiskFile {
     })
   }
 
-  async write(buffer: Uint8Array, position: number): Promise<void> {
-    this.#guard.checkAlignment(buffer, position)
+  write(buffer: Uint8Array, position: number): Promise<void> {
+    const misalignment = this.#guard.misalignment(buffer, position)
+    if (misalignment !== undefined) return Promise.reject(misalignment)
     const durable = this.#guard.options.durable
     return this.#guard.change(durable, async () => {
       this.#host.claimSectors(this.path, this.#inode, position, position + buffer.length)
@@ -110,7 +112,7 @@ export class MemoryFile implements DiskFile {
   close(): Promise<void> {
     return this.#guard.close(() => {
       this.#inode.openCount -= 1
-      this.#host.closed(this.#inode)
+      this.#host.closed(this, this.#inode)
     })
   }
 

@@ -13,9 +13,13 @@ export interface RingKernel {
   enter(ringFd: number, toSubmit: number, minComplete: number, flags: number): number
   /**
    * Calls `onReadable` from the event loop whenever `fd` is readable, until stopped. `onReadable` runs outside of JavaScript's
-   * turn: microtasks and ticks do not run after it, and an exception kills the process, so it may only call `setImmediate`.
+   * turn: microtasks and ticks do not run after it, and an exception kills the process, so it may only call `afterTurn`.
    */
   watch(fd: number, onReadable: () => void): RingWatch
+  /** Runs `callback` in a turn of its own as soon as the event loop comes round (setImmediate). */
+  afterTurn(callback: () => void): void
+  /** Runs `callback` about a millisecond from now: the kernel asked for patience and nothing in flight will wake us. */
+  afterPause(callback: () => void): void
   /** Closes the ring's descriptor. */
   close(ringFd: number): void
   /** The address of the first byte of memory that never moves and is never freed; undefined for any other memory. */

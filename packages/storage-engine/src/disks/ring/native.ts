@@ -24,6 +24,7 @@ const MAP_POPULATE = 0x8000
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn
 const UV_POLL = 8
 const UV_READABLE = 1
+const RETRY_MS = 1
 
 /** What the machine offers through FFI. */
 export interface Native extends RingKernel {
@@ -108,6 +109,8 @@ function bind(ffi: Ffi): Native {
     enter: (ringFd, toSubmit, minComplete, flags) =>
       result(syscall(SYS_IO_URING_ENTER, ringFd, toSubmit, minComplete, flags, 0n, 0n)),
     watch: (fd, onReadable) => watch(ffi, libuv, map(pollBytes(libuv), MAP_PRIVATE_ANONYMOUS, -1, 0), fd, onReadable),
+    afterTurn: callback => void setImmediate(callback),
+    afterPause: callback => void setTimeout(callback, RETRY_MS),
     close: ringFd => fs.closeSync(ringFd),
     addressOf: memory => addresses.get(memory),
     mapPages: bytes => map(bytes, MAP_PRIVATE_ANONYMOUS, -1, 0),

@@ -1,15 +1,14 @@
-/* Real implementation of a port: its submissions and completions are driven by Node's event loop. */
 /**
  * An io_uring on Node's event loop: operations in, promises of results out.
  *
  *   submit ──► slot free? ──► entry in the submission ring ──(end of this tick)──► one io_uring_enter for all
  *                 └ no: waiting list                                                        │
- *   promise ◄── setImmediate(reap) ◄── uv_poll: ring readable ◄── kernel completes ◄────────┘
+ *   promise ◄──── afterTurn(reap) ◄── uv_poll: ring readable ◄── kernel completes ◄────────┘
  *
  * - Depth: at most `depth` operations are in the kernel; more wait here, in order. The completion ring holds twice as many,
  *   so it cannot overflow by our doing; if the kernel says that it did all the same, the backlog is flushed and reaped.
  * - Batching: whatever one callback of the event loop (and all its microtasks) submits goes down in one system call.
- * - The libuv callback only asks for `setImmediate`: no JavaScript turn ends behind it, so no promise would continue.
+ * - The libuv callback only asks for `afterTurn` (setImmediate): no JavaScript turn ends behind it, so no promise would continue.
  * - An idle ring lets the process exit; one with operations in flight does not.
  * - Results are the kernel's: bytes, or the negative errno. Interruptions of `io_uring_enter` itself are handled here.
  */
@@ -36,7 +35,6 @@ interface Waiting {
 }
 
 const TWO_32 = 0x1_0000_0000
-const RETRY_MS = 1
 
 export class Ring {
   readonly #kernel: RingKernel
@@ -157,8 +155,8 @@ export class Ring {
   #postponeOrFail(errno: number): void {
     if (errno === 0 || errno === ERRNO.EAGAIN || errno === ERRNO.EBUSY) {
       this.#flushScheduled = true
-      if (this.#inFlight > this.#unsubmitted) setImmediate(() => this.#flush())
-      else setTimeout(() => this.#flush(), RETRY_MS)
+      if (this.#inFlight > this.#unsubmitted) this.#kernel.afterTurn(() => this.#flush())
+      else this.#kernel.afterPause(() => this.#flush())
       return
     }
     this.#fail(-errno)
@@ -187,7 +185,7 @@ export class Ring {
   #scheduleReap(): void {
     if (this.#reapScheduled) return
     this.#reapScheduled = true
-    setImmediate(() => this.#reap())
+    this.#kernel.afterTurn(() => this.#reap())
   }
 
   #reap(): void {
