@@ -120,7 +120,7 @@ class RunningShard<Config> {
       config: start.config as Config,
       stallDetector: this.#stallDetector,
       send: payload => say({ type: 'app', payload }),
-      onMessage: listener => (this.#appListener = listener) // prettier-ignore
+      onMessage: listener => (this.#appListener = listener)
     }
   }
 

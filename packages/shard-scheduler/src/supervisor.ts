@@ -182,7 +182,7 @@ class Supervisor implements Shards {
         token,
         cpu,
         drainDeadlineMs,
-        config: options.config // prettier-ignore
+        config: options.config
       },
       readyTimeoutMs: options.readyTimeoutMs ?? 60_000,
       drainDeadlineMs,

@@ -12,7 +12,7 @@ import type { AnswerFrame, AnswerStatus, CallFrame, Frame } from './frames.ts'
 const { Reader, Writer } = protobuf
 
 const STATUSES: readonly AnswerStatus[] = ['ok', 'failed', 'overloaded']
-const NO_BYTES = new Uint8Array(0)
+const NO_BYTES: Uint8Array = new Uint8Array(0)
 
 /** Tag of a field: number and wire type. Varint 0, length-delimited 2. */
 const FIELD_1_VARINT = (1 << 3) | 0

@@ -16,7 +16,7 @@ import type { DeadlineWheel, WheelEntry } from './deadline-wheel.ts'
 import { frameBytes, type AnswerFrame, type AnswerStatus, type CallFrame, type Frame, type Link } from './frames.ts'
 import type { MeshLimits } from './mesh-limits.ts'
 
-const NO_BYTES = new Uint8Array(0)
+const NO_BYTES: Uint8Array = new Uint8Array(0)
 
 /** A call without an end, at the caller. */
 export interface PendingCall extends WheelEntry {
@@ -127,7 +127,7 @@ export class Peer {
         reject,
         dueSlot: -1,
         next: undefined,
-        previous: undefined // prettier-ignore
+        previous: undefined
       }
       this.#pending.set(frame.id, call)
       this.#host.wheel.add(call, deadlineMs)

@@ -30,9 +30,8 @@ export function allowedCpus(): number[] {
 export function parseCpuList(text: string): number[] {
   const cpus: number[] = []
   for (const range of text.split(',')) {
-    const [first, last = first] = range.split('-').map(Number)
-    if (first === undefined || last === undefined || Number.isNaN(first) || Number.isNaN(last)) continue
-    for (let cpu = first; cpu <= last; cpu++) cpus.push(cpu)
+    const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(range) ?? []
+    for (let cpu = Number(first); cpu <= Number(last); cpu++) cpus.push(cpu)
   }
   return cpus
 }
