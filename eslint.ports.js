@@ -8,7 +8,40 @@
  * Files that may touch the world, by package. Tests and benches may, too.
  * @type {string[]}
  */
-export const portImplementations = []
+export const portImplementations = [
+  // The broker's composition roots and its clock and data folder.
+  'apps/broker/src/cli.ts',
+  'apps/broker/src/data-folder.ts',
+  'apps/broker/src/shard-main.ts',
+  'apps/broker/src/start-broker.ts',
+  'apps/broker/src/supervise.ts',
+  'apps/broker/src/system-clock.ts',
+
+  // Sockets of Kafka clients.
+  'packages/gateway/src/connections/listener.ts',
+  'packages/gateway/src/connections/receive.ts',
+  'packages/gateway/src/connections/turn-queue.ts',
+
+  // Processes, their cores, the sockets between them, and Node's own loop behind `Scheduler`.
+  'packages/shard-scheduler/src/mesh/grpc-transport.ts',
+  'packages/shard-scheduler/src/real-scheduler.ts',
+  'packages/shard-scheduler/src/supervisor.ts',
+  'packages/shard-scheduler/src/supervisor/affinity.ts',
+  'packages/shard-scheduler/src/supervisor/shard-child.ts',
+  'packages/shard-scheduler/src/supervisor/socket-folder.ts',
+
+  // Real disks.
+  'packages/storage-engine/src/disks/posix-names.ts',
+  'packages/storage-engine/src/disks/ring/native.ts',
+  'packages/storage-engine/src/disks/ring/ring.ts',
+  'packages/storage-engine/src/disks/thread-disk.ts',
+
+  // Test doubles: they stand for the world, or run a real piece of it for a test.
+  'packages/*/src/testing/**/*.ts',
+  'packages/shard-scheduler/src/manual-scheduler.ts',
+  'packages/shard-scheduler/src/sample-shard.ts',
+  'packages/storage-engine/src/disks/ring/simulated-kernel.ts'
+]
 
 const useThePort = 'the host passes it in as a port (see eslint.ports.js for the files that implement ports)'
 
