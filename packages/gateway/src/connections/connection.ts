@@ -288,7 +288,9 @@ export class Connection implements ReceiveSink, ExchangeOwner, MemoryWaiter, Adm
     this.#lastActiveMs = this.rooms.host.clock.monotonic()
     this.#writeSinceMs = this.#lastActiveMs
     this.#armTimer(this.rooms.settings.outputStallTimeoutMs)
+    const sentBefore = this.#output.sentByteCount
     this.#output.flush()
+    this.rooms.counters.bytesSent += this.#output.sentByteCount - sentBefore
   }
 
   #onWritten(): void {

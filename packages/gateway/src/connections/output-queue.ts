@@ -43,6 +43,11 @@ export class OutputQueue {
     return this.#queuedByte - this.#writtenByte
   }
 
+  /** Response bytes handed to the socket since the connection began. */
+  get sentByteCount(): number {
+    return this.#sentByte
+  }
+
   /** A portion is with the socket. */
   get writing(): boolean {
     return this.#writing

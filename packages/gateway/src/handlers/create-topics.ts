@@ -118,6 +118,7 @@ function describe(result: TopicResult): Result {
   return {
     name: result.name,
     topicId: result.topicId,
+    errorMessage: null,
     numPartitions: result.partitionCount,
     replicationFactor: result.replicationFactor,
     configs: result.configs.map(config => ({

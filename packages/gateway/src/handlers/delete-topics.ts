@@ -26,13 +26,16 @@ export const deleteTopicsHandler: Handler<typeof apis.deleteTopics> = {
   api: apis.deleteTopics,
   versions: { min: 1, max: 6 },
   async handle(context, request) {
-    const targets = targetsOf(context, request)
-    const counts = new Map<string, number>()
-    for (const target of targets) counts.set(keyOf(target), (counts.get(keyOf(target)) ?? 0) + 1)
+    const wanted = new Map<string, { target: Target; count: number }>()
+    for (const target of targetsOf(context, request)) {
+      const known = wanted.get(keyOf(target))
+      if (known === undefined) wanted.set(keyOf(target), { target, count: 1 })
+      else known.count++
+    }
     const responses: Result[] = []
     const accepted: { target: Target; at: number }[] = []
-    for (const target of targets) {
-      const problem = problemOf(context, target, counts.get(keyOf(target)) ?? 0)
+    for (const { target, count } of wanted.values()) {
+      const problem = problemOf(context, target, count)
       if (problem === null) accepted.push({ target, at: responses.length })
       responses.push(problem ?? {})
     }

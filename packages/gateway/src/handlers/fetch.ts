@@ -125,7 +125,7 @@ function serve(
     plan.partitions,
     limitsOf(context, request),
     results => {
-      answer = respond(context, plan, results)
+      answer = respond(context, request, plan, results)
       resolve?.(answer)
     },
     error => {
@@ -159,7 +159,13 @@ function clamp(value: number, least: number, most: number): number {
   return Math.min(Math.max(value, least), most)
 }
 
-function respond(context: RequestContext, plan: FetchPlan, results: readonly FetchResult[]): Response {
+function respond(
+  context: RequestContext,
+  request: Request,
+  plan: FetchPlan,
+  results: readonly FetchResult[]
+): Response {
+  const isolated = request.isolationLevel === READ_COMMITTED
   const hints = context.apiVersion >= LEADER_HINTS_FROM ? new LeaderHints(context) : null
   const topics = new TopicGrouping()
   for (const result of results) {
@@ -167,7 +173,7 @@ function respond(context: RequestContext, plan: FetchPlan, results: readonly Fet
       if (result.outcome.kind === 'data') result.outcome.release()
       continue
     }
-    topics.add(result.requested, describe(context, result, hints))
+    topics.add(result.requested, describe(context, result, isolated, hints))
     if (plan.kind === 'incremental') serveLast(context, plan.session, result)
   }
   const sessionId =
@@ -212,7 +218,12 @@ function openSession(context: RequestContext, results: readonly FetchResult[]): 
   return session === null ? NO_SESSION : session.id
 }
 
-function describe(context: RequestContext, result: FetchResult, hints: LeaderHints | null): ResponsePartition {
+function describe(
+  context: RequestContext,
+  result: FetchResult,
+  isolated: boolean,
+  hints: LeaderHints | null
+): ResponsePartition {
   const { requested, topicId, outcome } = result
   const { highWatermark, lastStableOffset, logStartOffset } = outcome
   const common = { partitionIndex: requested.partition, highWatermark, lastStableOffset, logStartOffset }
@@ -230,7 +241,7 @@ function describe(context: RequestContext, result: FetchResult, hints: LeaderHin
   if (outcome.byteCount > 0) context.releaseLater(() => outcome.release())
   else outcome.release()
   const { slices, abortedTransactions } = outcome
-  return { ...common, errorCode: 0, records: slices, abortedTransactions }
+  return { ...common, errorCode: 0, records: slices, abortedTransactions: isolated ? abortedTransactions : null }
 }
 
 const NO_RECORDS = new Uint8Array(0)

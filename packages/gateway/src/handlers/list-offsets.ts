@@ -27,16 +27,19 @@ export const listOffsetsHandler: Handler<typeof apis.listOffsets> = {
   async handle(context, request) {
     const isolation = isolationOf(request)
     const repeated = repeatedPartitions(request)
-    const topics = request.topics.map(async ({ name, partitions }) => ({
-      name,
-      partitions: await Promise.all(
-        partitions.map(partition => {
-          if (repeated.has(`${partition.partitionIndex}:${name}`)) return refused(partition, 'INVALID_REQUEST')
-          return look(context, name, partition, isolation)
-        })
-      )
-    }))
-    return { topics: await Promise.all(topics) }
+    const answered = new Set<string>()
+    const topics: { name: string; partitions: Promise<Result>[] }[] = []
+    for (const { name, partitions } of request.topics) {
+      const results: Promise<Result>[] = []
+      for (const partition of partitions) {
+        const key = `${partition.partitionIndex}:${name}`
+        if (!repeated.has(key)) results.push(look(context, name, partition, isolation))
+        else if (!answered.has(key)) results.push(Promise.resolve(refused(partition, 'INVALID_REQUEST')))
+        answered.add(key)
+      }
+      topics.push({ name, partitions: results })
+    }
+    return { topics: await Promise.all(topics.map(settle)) }
   },
   refuse: (_context, request, error) => ({
     topics: request.topics.map(({ name, partitions }) => ({
@@ -44,6 +47,10 @@ export const listOffsetsHandler: Handler<typeof apis.listOffsets> = {
       partitions: partitions.map(partition => refused(partition, error))
     }))
   })
+}
+
+async function settle({ name, partitions }: { name: string; partitions: Promise<Result>[] }) {
+  return { name, partitions: await Promise.all(partitions) }
 }
 
 /** Consumers see up to the high watermark or the last stable offset, debugging tools up to the end of the log. */
