@@ -9,6 +9,8 @@ export interface RingKernel {
   setup(entries: number, params: Uint8Array<ArrayBuffer>): number
   /** Maps a region of the ring. Throws when it cannot. */
   mapRing(ringFd: number, bytes: number, offset: number): ArrayBuffer
+  /** Unmaps a region of `mapRing`; every view of it is detached first, so that a late access throws instead of crashing. */
+  unmapRing(memory: ArrayBuffer): void
   /** io_uring_enter(2): returns the number of entries consumed or -errno. Does not block when `minComplete` is 0. */
   enter(ringFd: number, toSubmit: number, minComplete: number, flags: number): number
   /**

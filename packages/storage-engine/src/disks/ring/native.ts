@@ -5,7 +5,7 @@
  *
  * Pitfalls that shape this file:
  * - libuv and the kernel hold raw addresses that the garbage collector knows nothing of: libraries, callbacks, poll handles
- *   and mappings are kept in `retained` for ever.
+ *   and pages are kept for ever. Only a drained ring's own mappings are given back.
  * - errno is read from its address (constant per thread) at once after the call, before anything else can change it.
  * - 64-bit parameters want BigInt; the hot call (`enter`) gets its constants prebuilt and returns int32.
  */
@@ -57,6 +57,7 @@ function load(): { native: Native } | { reason: string } {
 function bindLibc(ffi: Ffi) {
   return ffi.dlopen('libc.so.6', {
     mmap: { arguments: ['uint64', 'uint64', 'int32', 'int32', 'int32', 'int64'], return: 'uint64' },
+    munmap: { arguments: ['uint64', 'uint64'], return: 'int32' },
     fallocate: { arguments: ['int32', 'int32', 'int64', 'int64'], return: 'int32' },
     __errno_location: { arguments: [], return: 'uint64' },
     syscall: { arguments: ['int64', 'int32', 'uint32', 'uint32', 'uint32', 'int64', 'int64'], return: 'int32' }
@@ -90,7 +91,7 @@ function bind(ffi: Ffi): Native {
   const errnoMemory = ffi.toArrayBuffer(libc.functions.__errno_location(), 4, false)
   const errno = new Int32Array(errnoMemory)
   const result = (value: number): number => (value < 0 ? -(errno[0] ?? 0) : value)
-  const { mmap, syscall, fallocate } = libc.functions
+  const { mmap, munmap, syscall, fallocate } = libc.functions
   const addresses = new WeakMap<ArrayBufferLike, number>()
 
   const map = (bytes: number, flags: number, fd: number, offset: number): ArrayBuffer => {
@@ -98,9 +99,14 @@ function bind(ffi: Ffi): Native {
     if (address === MAP_FAILED) throw new Error(`mmap of ${bytes} bytes: errno ${errno[0]}`)
     const memory = ffi.toArrayBuffer(address, bytes, false)
     addresses.set(memory, Number(address))
+    return memory
+  }
+  const mapPages = (bytes: number): ArrayBuffer => {
+    const memory = map(bytes, MAP_PRIVATE_ANONYMOUS, -1, 0)
     retained.push(memory)
     return memory
   }
+  const watch = bindWatches(ffi, libuv, mapPages)
 
   return {
     setup: (entries, params) =>
@@ -108,48 +114,57 @@ function bind(ffi: Ffi): Native {
     mapRing: (ringFd, bytes, offset) => map(bytes, MAP_SHARED | MAP_POPULATE, ringFd, offset),
     enter: (ringFd, toSubmit, minComplete, flags) =>
       result(syscall(SYS_IO_URING_ENTER, ringFd, toSubmit, minComplete, flags, 0n, 0n)),
-    watch: (fd, onReadable) => watch(ffi, libuv, map(pollBytes(libuv), MAP_PRIVATE_ANONYMOUS, -1, 0), fd, onReadable),
+    unmapRing: memory => {
+      const address = BigInt(addresses.get(memory) ?? 0)
+      const bytes = BigInt(memory.byteLength)
+      memory.transfer()
+      if (address !== 0n) munmap(address, bytes)
+    },
+    watch,
     afterTurn: callback => void setImmediate(callback),
     afterPause: callback => void setTimeout(callback, RETRY_MS),
     close: ringFd => fs.closeSync(ringFd),
     addressOf: memory => addresses.get(memory),
-    mapPages: bytes => map(bytes, MAP_PRIVATE_ANONYMOUS, -1, 0),
+    mapPages,
     fallocate: (fd, start, length) => result(fallocate(fd, 0, BigInt(start), BigInt(length)))
   }
 }
 
-function pollBytes(libuv: ReturnType<typeof bindLibuv>): number {
-  return Number(libuv.functions.uv_handle_size(UV_POLL))
-}
-
 /**
- * A `uv_poll_t` on Node's own loop. It polls the ring's descriptor itself (readable while completions wait): no eventfd to be
- * read, one system call less per wake-up.
+ * `uv_poll_t` handles on Node's own loop. They poll the ring's descriptor itself (readable while completions wait): no eventfd
+ * to be read, one system call less per wake-up. All share one callback; their memory is used again once libuv has closed them.
  */
-function watch(
+function bindWatches(
   ffi: Ffi,
-  libuv: ReturnType<typeof bindLibuv>,
-  memory: ArrayBuffer,
-  fd: number,
-  onReadable: () => void
-): RingWatch {
-  const uv = libuv.functions
-  const handle = ffi.getRawPointer(memory)
-  const callback = libuv.lib.registerCallback({ arguments: ['uint64', 'int32', 'int32'], return: 'void' }, () => {
-    onReadable()
+  { lib, functions: uv }: ReturnType<typeof bindLibuv>,
+  mapPages: (bytes: number) => ArrayBuffer
+): RingKernel['watch'] {
+  const watched = new Map<bigint, () => void>()
+  const free: bigint[] = []
+  const onPoll = lib.registerCallback({ arguments: ['uint64', 'int32', 'int32'], return: 'void' }, handle => {
+    watched.get(handle)?.()
   })
-  retained.push(memory, onReadable)
-  const check = (what: string, status: number): void => {
-    if (status !== 0) throw new Error(`${what}: ${status}`)
-  }
-  check('uv_poll_init', uv.uv_poll_init(ffi.getCurrentEventLoop(), handle, fd))
-  check('uv_poll_start', uv.uv_poll_start(handle, UV_READABLE, callback))
-  uv.uv_unref(handle)
-  return {
-    keepAlive: on => (on ? uv.uv_ref(handle) : uv.uv_unref(handle)),
-    stop: () => {
+  const onClosed = lib.registerCallback({ arguments: ['uint64'], return: 'void' }, handle => {
+    free.push(handle)
+  })
+  const bytes = Number(uv.uv_handle_size(UV_POLL))
+
+  return (fd, onReadable): RingWatch => {
+    const handle = free.pop() ?? ffi.getRawPointer(mapPages(bytes))
+    const initialised = uv.uv_poll_init(ffi.getCurrentEventLoop(), handle, fd)
+    if (initialised !== 0) throw new Error(`uv_poll_init: ${initialised}`)
+    const stop = (): void => {
+      watched.delete(handle)
       uv.uv_poll_stop(handle)
-      uv.uv_close(handle, 0n)
+      uv.uv_close(handle, onClosed)
     }
+    watched.set(handle, onReadable)
+    const started = uv.uv_poll_start(handle, UV_READABLE, onPoll)
+    if (started !== 0) {
+      stop()
+      throw new Error(`uv_poll_start: ${started}`)
+    }
+    uv.uv_unref(handle)
+    return { keepAlive: on => (on ? uv.uv_ref(handle) : uv.uv_unref(handle)), stop }
   }
 }

@@ -37,6 +37,8 @@ export interface RingMemory {
   readonly cqEntries: number
   /** Index in `cq` of the first completion. */
   readonly cqes: number
+  /** Unmaps everything and closes the ring. Nothing here may be touched afterwards. */
+  release(): void
 }
 
 /** Makes a ring of `entries` submissions and maps it. Throws an `Error` that says what the kernel refused. */
@@ -44,10 +46,20 @@ export function mapRingMemory(kernel: RingKernel, entries: number, refusal: (err
   const params = new Uint32Array(new ArrayBuffer(IO_URING.paramsBytes))
   const fd = setUp(kernel, entries, params)
   if (fd < 0) throw refusal(-fd)
-  try {
-    return mapRings(kernel, fd, params)
-  } catch (error) {
+  const mapped: ArrayBuffer[] = []
+  const release = (): void => {
+    for (const memory of mapped.splice(0)) kernel.unmapRing(memory)
     kernel.close(fd)
+  }
+  try {
+    const map = (bytes: number, offset: number): ArrayBuffer => {
+      const memory = kernel.mapRing(fd, bytes, offset)
+      mapped.push(memory)
+      return memory
+    }
+    return { ...mapRings(map, params), fd, release }
+  } catch (error) {
+    release()
     throw error
   }
 }
@@ -69,7 +81,10 @@ function setUp(kernel: RingKernel, entries: number, params: Uint32Array<ArrayBuf
   return fd
 }
 
-function mapRings(kernel: RingKernel, fd: number, params: Uint32Array): RingMemory {
+function mapRings(
+  map: (bytes: number, offset: number) => ArrayBuffer,
+  params: Uint32Array
+): Omit<RingMemory, 'fd' | 'release'> {
   const word = (index: number): number => params[index] ?? 0
   const sqOff = (index: number): number => word(WORD.sqOff + index)
   const cqOff = (index: number): number => word(WORD.cqOff + index)
@@ -80,13 +95,12 @@ function mapRings(kernel: RingKernel, fd: number, params: Uint32Array): RingMemo
   let cqBytes = cqOff(5) + cqEntries * IO_URING.cqeBytes
   const single = (features & IO_URING.feature.singleMmap) !== 0
   if (single) sqBytes = cqBytes = Math.max(sqBytes, cqBytes)
-  const sqMemory = kernel.mapRing(fd, sqBytes, IO_URING.mapOffset.sqRing)
-  const cqMemory = single ? sqMemory : kernel.mapRing(fd, cqBytes, IO_URING.mapOffset.cqRing)
-  const sqeMemory = kernel.mapRing(fd, sqEntries * IO_URING.sqeBytes, IO_URING.mapOffset.sqes)
+  const sqMemory = map(sqBytes, IO_URING.mapOffset.sqRing)
+  const cqMemory = single ? sqMemory : map(cqBytes, IO_URING.mapOffset.cqRing)
+  const sqeMemory = map(sqEntries * IO_URING.sqeBytes, IO_URING.mapOffset.sqes)
   const sq = new Int32Array(sqMemory, 0, sqBytes >> 2)
   for (let index = 0; index < sqEntries; index++) sq[(sqOff(6) >> 2) + index] = index
   return {
-    fd,
     features,
     sq,
     sqHead: sqOff(0) >> 2,

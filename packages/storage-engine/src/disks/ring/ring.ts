@@ -68,7 +68,12 @@ export class Ring {
     this.#sqTail = Atomics.load(sq, sqTail)
     this.#resolvers = new Array<undefined>(sqEntries).fill(undefined)
     this.#freeSlots = Array.from({ length: sqEntries }, (_, slot) => sqEntries - 1 - slot)
-    this.#watch = kernel.watch(fd, () => this.#scheduleReap())
+    try {
+      this.#watch = kernel.watch(fd, () => this.#scheduleReap())
+    } catch (error) {
+      this.#memory.release()
+      throw error
+    }
   }
 
   /** Operations in the kernel or on their way into it. */
@@ -98,7 +103,7 @@ export class Ring {
   close(): Promise<void> {
     this.#closing ??= this.#drain().then(() => {
       this.#watch.stop()
-      this.#kernel.close(this.#memory.fd)
+      this.#memory.release()
     })
     return this.#closing
   }
