@@ -4,7 +4,13 @@ export { codecName, codecNames, codecNumber, CompressionError } from './compress
 export type { CodecName, CompressionErrorCode } from './compression/codecs.ts'
 export * as batchHeader from './records/batch-header.ts'
 export { type TimestampType } from './records/batch-header.ts'
+export { BatchBuilder, type BatchOptions, type RecordInput } from './records/batch-builder.ts'
+export { buildEndTransactionMarker, readEndTransactionMarker } from './records/control-records.ts'
+export type { EndTransactionMarker, TransactionOutcome } from './records/control-records.ts'
 export { crc32c, crc32cImplementation } from './records/crc32c.ts'
+export { BatchRecord, iterateRecords, type RecordHeader } from './records/iterate-records.ts'
+export { BatchError, decompressedBytesMaxDefault } from './records/open-batch.ts'
+export { findRecordByTimestamp, maxTimestampRecord, type TimestampedOffset } from './records/search-timestamp.ts'
 export { validateBatch } from './records/validate-batch.ts'
 export { defaultValidationOptions } from './records/validation.ts'
 export type {

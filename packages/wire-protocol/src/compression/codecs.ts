@@ -38,3 +38,8 @@ export class CompressionError extends Error {
     this.codec = codec
   }
 }
+
+/** A Buffer from a library as a plain Uint8Array over the same memory: Buffer's `slice` is a view, ours a copy. */
+export function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+}

@@ -9,7 +9,7 @@
  * runs. Like Kafka's reader this takes one frame with independent blocks and no dictionary, and ignores what follows it.
  */
 import { createRequire } from 'node:module'
-import { CompressionError } from './codecs.ts'
+import { CompressionError, plain } from './codecs.ts'
 
 type Lz4 = {
   compressFrameSync(data: Uint8Array, options: { contentChecksum: boolean }): Uint8Array
@@ -47,7 +47,7 @@ function lz4(): Lz4 {
 
 /** One frame of independent blocks. */
 export function lz4Compress(bytes: Uint8Array): Uint8Array {
-  return lz4().compressFrameSync(bytes, { contentChecksum: false })
+  return plain(lz4().compressFrameSync(bytes, { contentChecksum: false }))
 }
 
 /** Contents of the frame at the front of `bytes`, at most `outputBytesMax` bytes. Throws `CompressionError`. */
@@ -61,7 +61,7 @@ export function lz4Decompress(bytes: Uint8Array, outputBytesMax: number): Uint8A
     throw corrupt(error instanceof Error ? error.message : String(error), error)
   }
   if (contents.length !== frame.contentBytes) throw corrupt(`${contents.length} bytes instead of ${frame.contentBytes}`)
-  return contents
+  return plain(contents)
 }
 
 function corrupt(message: string, cause?: unknown): CompressionError {

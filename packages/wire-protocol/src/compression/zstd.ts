@@ -7,8 +7,8 @@
  * limit, a smaller one is written into a copy of the header. The decoder then never holds more than the limit.
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
-import { CompressionError } from './codecs.ts'
-import { firstChunkBytes, refuseInflate } from './inflate-limits.ts'
+import { CompressionError, plain } from './codecs.ts'
+import { checkedContents, firstChunkBytes, refuseInflate } from './inflate-limits.ts'
 
 const frameMagic = 0xfd2fb528
 const skippableMagic = 0x184d2a50
@@ -23,10 +23,12 @@ const patchedWindowLogMin = 17
 
 /** `level` 1 to 22, 3 when absent. */
 export function zstdCompress(bytes: Uint8Array, level: number = constants.ZSTD_CLEVEL_DEFAULT): Uint8Array {
-  return zstdCompressSync(bytes, {
-    pledgedSrcSize: bytes.length,
-    params: { [constants.ZSTD_c_compressionLevel]: level }
-  })
+  return plain(
+    zstdCompressSync(bytes, {
+      pledgedSrcSize: bytes.length,
+      params: { [constants.ZSTD_c_compressionLevel]: level }
+    })
+  )
 }
 
 /** Contents of all frames, at most `outputBytesMax` bytes. Throws `CompressionError`. */
@@ -34,11 +36,12 @@ export function zstdDecompress(bytes: Uint8Array, outputBytesMax: number): Uint8
   const plan = planFrames(bytes, outputBytesMax)
   if (plan.contentBytesBound === 0) return new Uint8Array(0)
   try {
-    return zstdDecompressSync(plan.bytes, {
+    const contents = zstdDecompressSync(plan.bytes, {
       maxOutputLength: Math.max(1, outputBytesMax),
       chunkSize: firstChunkBytes(plan.contentBytesBound, bytes.length, outputBytesMax),
       params: { [constants.ZSTD_d_windowLogMax]: plan.windowLog }
     })
+    return checkedContents('zstd', contents, outputBytesMax)
   } catch (error) {
     throw refuseInflate('zstd', error, outputBytesMax)
   }
@@ -99,7 +102,8 @@ function shrinkWindow(plan: Plan, input: Uint8Array, header: FrameHeader, useful
   const usefulLog = Math.max(patchedWindowLogMin, Math.ceil(Math.log2(Math.max(1, usefulBytes))))
   const declaredLog = Math.ceil(Math.log2(header.windowBytes))
   if (header.windowAt !== undefined && declaredLog > usefulLog) {
-    if (plan.bytes === input) plan.bytes = input.slice()
+    // Not slice(): on a Buffer that would be a view of the caller's bytes.
+    if (plan.bytes === input) plan.bytes = new Uint8Array(input)
     plan.bytes[header.windowAt] = (usefulLog - windowLogMin) << 3
   }
   plan.windowLog = Math.max(plan.windowLog, Math.min(declaredLog, usefulLog))

@@ -9,7 +9,7 @@
  *     17 │ crc                    uint32│  CRC-32C of everything from 21 to the end
  *     21 │ attributes             int16 │  bits 0-2 codec, 3 LogAppendTime, 4 transactional, 5 control, 6 delete horizon
  *     23 │ lastOffsetDelta        int32 │
- *     27 │ baseTimestamp          int64 │  ms; the delete horizon when bit 6 is set
+ *     27 │ baseTimestamp          int64 │  ms; the delete horizon, too, when bit 6 is set
  *     35 │ maxTimestamp           int64 │  ms
  *     43 │ producerId             int64 │  -1 none
  *     51 │ producerEpoch          int16 │  -1 none
@@ -151,7 +151,7 @@ export function lastOffsetDelta(bytes: Uint8Array, start: number): number {
   return int32At(bytes, start + 23)
 }
 
-/** Timestamp that the records' deltas count from, ms; the delete horizon instead when `hasDeleteHorizon`. */
+/** Timestamp that the records' deltas count from, ms; it is the delete horizon as well when `hasDeleteHorizon`. */
 export function baseTimestamp(bytes: Uint8Array, start: number): bigint {
   return int64At(bytes, start + 27)
 }
@@ -161,14 +161,14 @@ export function maxTimestamp(bytes: Uint8Array, start: number): bigint {
   return int64At(bytes, start + 35)
 }
 
-/** Producer id of an idempotent or transactional producer, -1 for others. */
+/** Producer id of an idempotent or transactional producer, -1 (or anything negative) for others. */
 export function producerId(bytes: Uint8Array, start: number): bigint {
   return int64At(bytes, start + 43)
 }
 
 /** Whether the batch comes from an idempotent or transactional producer; cheaper than comparing `producerId`. */
 export function hasProducerId(bytes: Uint8Array, start: number): boolean {
-  return (int32At(bytes, start + 43) & int32At(bytes, start + 47)) !== -1
+  return bytes[start + 43]! < 0x80
 }
 
 /** Epoch of the producer id, -1 without one. */

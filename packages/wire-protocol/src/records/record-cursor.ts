@@ -45,6 +45,16 @@ export class RecordCursor {
   private exactTimestamp = 0n
   private wideDelta: bigint | undefined
 
+  /** The `count` headers that `bytes` hold, as views; they were walked by `next()` before, so they fit. */
+  static readHeaders(bytes: Uint8Array, count: number): { key: Uint8Array; value: Uint8Array | null }[] {
+    const cursor = new RecordCursor(bytes, 0, bytes.length, 0n)
+    const headers: { key: Uint8Array; value: Uint8Array | null }[] = []
+    for (let index = 0; index < count; index++) {
+      headers.push({ key: cursor.part() ?? bytes.subarray(0, 0), value: cursor.part() })
+    }
+    return headers
+  }
+
   /** Over the records in `bytes[start, end)`, decompressed; timestamps count from `baseTimestamp`. */
   constructor(bytes: Uint8Array, start: number, end: number, baseTimestamp: bigint) {
     this.bytes = bytes
@@ -127,6 +137,13 @@ export class RecordCursor {
     if (length <= end - this.position) return length
     this.fail(`part of ${length} bytes where ${end - this.position} are left`)
     return 0
+  }
+
+  private part(): Uint8Array | null {
+    const length = this.length(this.end)
+    const start = this.position
+    this.skip(length)
+    return length < 0 ? null : this.bytes.subarray(start, start + length)
   }
 
   private readTimestamp(end: number): void {

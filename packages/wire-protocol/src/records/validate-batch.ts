@@ -110,6 +110,8 @@ function checkClientFields(bytes: Uint8Array, start: number): InvalidBatch | und
   if (!batchHeader.hasProducerId(bytes, start)) return undefined
   const baseSequence = batchHeader.baseSequence(bytes, start)
   if (baseSequence < 0) return invalid('INVALID_RECORD', `Sequence ${baseSequence} of an idempotent batch is negative`)
+  const producerEpoch = batchHeader.producerEpoch(bytes, start)
+  if (producerEpoch < -1) return invalid('INVALID_PRODUCER_EPOCH', `Producer epoch ${producerEpoch}`)
   return undefined
 }
 

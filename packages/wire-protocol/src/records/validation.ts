@@ -18,7 +18,7 @@ export interface ValidationOptions {
   readonly timestampType: TimestampType
   /** Wall clock, ms since the epoch, for the two bounds that follow. */
   readonly nowMs: number
-  /** message.timestamp.before.max.ms; Infinity (Kafka's default, Long.MAX_VALUE) for no bound. */
+  /** message.timestamp.before.max.ms; Kafka's default, 2^63 - 1, excludes only what an int64 can hardly hold. */
   readonly timestampBeforeMaxMs: number
   /** message.timestamp.after.max.ms; Kafka's default is 3,600,000. */
   readonly timestampAfterMaxMs: number
@@ -35,7 +35,7 @@ export const defaultValidationOptions: ValidationOptions = {
   compacted: false,
   timestampType: 'CreateTime',
   nowMs: 0,
-  timestampBeforeMaxMs: Infinity,
+  timestampBeforeMaxMs: 2 ** 63,
   timestampAfterMaxMs: 3_600_000,
   batchBytesMax: 1_048_588,
   decompressedBytesMax: 64 * 1024 * 1024
