@@ -232,13 +232,13 @@ function fixedSource(type: string, access: string, name: string, at: string, fal
     case 'bool':
       return checked(`typeof v !== 'boolean'`, 'boolean') + `bytes[${at}] = v ? 1 : 0`
     case 'int8':
-      return checked(`v !== v << 24 >> 24`, 'number') + `bytes[${at}] = v`
+      return checked(`typeof v !== 'number' || v !== v << 24 >> 24`, 'number') + `bytes[${at}] = v`
     case 'int16':
-      return checked(`v !== v << 16 >> 16`, 'number') + `view.setInt16(${at}, v)`
+      return checked(`typeof v !== 'number' || v !== v << 16 >> 16`, 'number') + `view.setInt16(${at}, v)`
     case 'uint16':
-      return checked(`v !== (v & 65535)`, 'number') + `view.setUint16(${at}, v)`
+      return checked(`typeof v !== 'number' || v !== (v & 65535)`, 'number') + `view.setUint16(${at}, v)`
     case 'int32':
-      return checked(`v !== (v | 0)`, 'number') + `view.setInt32(${at}, v)`
+      return checked(`typeof v !== 'number' || v !== (v | 0)`, 'number') + `view.setInt32(${at}, v)`
     case 'int64':
       return (
         checked(`typeof v === 'bigint' ? BigInt.asIntN(64, v) !== v : !Number.isSafeInteger(v)`, 'int64') +

@@ -1,3 +1,17 @@
+/**
+ * The Kafka wire protocol, both directions: messages of every API in every version, frames, record batches, compression and
+ * the error table. README.md has the contract and an example. From outermost to innermost:
+ *
+ * - frames: `encodeRequest`, `encodeResponse`, `decodeRequestHeader`, `decodeResponseHeader`;
+ * - messages: `requestCodec(apis.fetch, 17)` and `responseCodec`, over a `Reader` or a `Writer`;
+ * - schemas: `apis`, `apiByKey`, and the notation they are written in, `schema`;
+ * - record batches: `validateBatch`, `iterateRecords`, `BatchBuilder`, `batchHeader`; `compress` and `decompress`;
+ * - errors: Kafka's table by name and number. `DecodeError`, `EncodeError`, `BatchError` and `CompressionError` are our own.
+ *
+ * Nothing here keeps state between calls but caches that depend on schemas alone; nothing does I/O. One writer is shared by
+ * all frames of a thread, so encoding is synchronous. Invariant: nothing is allocated from a length that the received bytes
+ * do not back.
+ */
 export { errorCode, errorMessage, errorName, errorNames, isRetriable, type ErrorName } from './errors.ts'
 export { compress, decompress, type DecompressOptions } from './compression/compression.ts'
 export { codecName, codecNames, codecNumber, CompressionError } from './compression/codecs.ts'

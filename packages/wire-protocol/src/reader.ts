@@ -8,8 +8,12 @@
  */
 import { DecodeError } from './codec-errors.ts'
 
-/** Array elements that one message may hold unless the reader is told otherwise (at some 100 bytes each: 100 MB). */
-export const ELEMENTS_MAX = 1_000_000
+/**
+ * Array elements that one message may hold unless the reader is told otherwise. An element of 2 bytes on the wire can become an
+ * object of 100 to 200 bytes, so this bounds what a message costs at 25 to 50 MB, whatever its frame may say. Requests stay far
+ * below; a client that reads the metadata of a very large cluster raises it.
+ */
+export const ELEMENTS_MAX = 250_000
 
 export class Reader {
   /** The input. Compiled decoders read it directly. */

@@ -2,6 +2,7 @@
  * Messages for tests, made from the schemas: reproducible from a seed, valid in the version asked for, rich in boundary
  * values. Importable as `@milena/wire-protocol/testing`; has no place in production.
  */
+import { apis } from './apis.ts'
 import { inVersions, defaultOf, type Api, type Field, type Fields, type PrimitiveType } from './schema.ts'
 
 /** A reproducible stream of numbers in [0, 1). */
@@ -54,6 +55,29 @@ const INT64_BOUNDS: readonly bigint[] = [
   -(2n ** 63n),
   4294967296n
 ]
+
+/** One version of one direction of one API. */
+export interface MessageVersion {
+  readonly api: Api
+  readonly direction: 'request' | 'response'
+  readonly version: number
+  readonly flexible: boolean
+  readonly fields: Fields
+  /** E.g. `FetchRequestV17`. */
+  readonly name: string
+}
+
+/** Every (API, version, direction) there is. */
+export function* everyMessage(): Generator<MessageVersion> {
+  for (const api of Object.values(apis) as Api[]) {
+    for (let version = api.versions.min; version <= api.versions.max; version++) {
+      const flexible = version >= api.flexibleFrom
+      const common = { api, version, flexible }
+      yield { ...common, direction: 'request', fields: api.request, name: `${api.name}RequestV${version}` }
+      yield { ...common, direction: 'response', fields: api.response, name: `${api.name}ResponseV${version}` }
+    }
+  }
+}
 
 /** A random request of an API in a version. */
 export function randomRequest(api: Api, version: number, random: Random): Record<string, unknown> {
