@@ -1,0 +1,60 @@
+import { apis, errorCode } from '@milena/wire-protocol'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { ServedGateway } from '../testing/served-gateway.ts'
+import { allHandlers } from './all.ts'
+
+let served: ServedGateway
+beforeAll(async () => void (served = await ServedGateway.start()))
+afterAll(() => served.stop())
+
+const software = { clientSoftwareName: 'test-client', clientSoftwareVersion: '1.0.2' }
+
+test('every version lists exactly the handlers of the table and ApiVersions itself, sorted by key', async () => {
+  const client = await served.connect()
+  const expected = [...allHandlers.map(({ api, versions }) => [api.key, versions.min, versions.max]), [18, 0, 4]]
+  expected.sort((a, b) => (a[0] ?? 0) - (b[0] ?? 0))
+  for (let version = 0; version <= 4; version++) {
+    const { apiKeys, errorCode } = await client.request(apis.apiVersions, version, version < 3 ? {} : software)
+    expect(errorCode).toBe(0)
+    expect(apiKeys.map(key => [key.apiKey, key.minVersion, key.maxVersion])).toEqual(expected)
+  }
+})
+
+test('no features are claimed', async () => {
+  const client = await served.connect()
+  const response = await client.request(apis.apiVersions, 4, software)
+  expect(response).toMatchObject({ supportedFeatures: [], finalizedFeatures: [], finalizedFeaturesEpoch: -1n })
+})
+
+test('Produce is listed from version 0 for the sake of librdkafka, but its first versions are not served', async () => {
+  const client = await served.connect()
+  const { apiKeys } = await client.request(apis.apiVersions, 0, {})
+  expect(apiKeys.find(key => key.apiKey === 0)).toMatchObject({ minVersion: 0, maxVersion: 13 })
+  for (const version of [0, 1, 2]) {
+    const other = await served.connect()
+    await expect(other.request(apis.produce, version, { acks: 1, topicData: [] })).rejects.toThrow('closed')
+  }
+})
+
+test('an unknown version is answered in version 0 with UNSUPPORTED_VERSION and the range of ApiVersions', async () => {
+  const client = await served.connect()
+  for (const version of [5, 9, 32_767, -1]) {
+    const frame = client.encode(apis.apiVersions, 4, software)
+    frame.writeInt16BE(version, 6)
+    client.sendBytes(frame)
+    const answer = await client.nextFrame()
+    expect(client.decode(apis.apiVersions, 0, answer ?? Buffer.alloc(0))).toMatchObject({
+      errorCode: errorCode('UNSUPPORTED_VERSION'),
+      apiKeys: [{ apiKey: 18, minVersion: 0, maxVersion: 4 }]
+    })
+  }
+  expect((await client.request(apis.apiVersions, 4, software)).errorCode).toBe(0)
+})
+
+test('a client software name that is no plain word is INVALID_REQUEST', async () => {
+  const client = await served.connect()
+  for (const clientSoftwareName of ['', '-x', 'a b', 'a\n', '\u0000']) {
+    const response = await client.request(apis.apiVersions, 4, { ...software, clientSoftwareName })
+    expect(response).toMatchObject({ errorCode: errorCode('INVALID_REQUEST'), apiKeys: [] })
+  }
+})
