@@ -29,7 +29,7 @@ RUN node --input-type=module -e " \
   await broker.stop()" && rm -r /tmp/warm-up
 VOLUME /data
 EXPOSE 9092 9093 9644
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s \
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:9644/v1/status/ready').then(answer => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Clients on the container host come through a published port and are seen with the address of the network's gateway: they are
 # told `localhost`, where that port is. All others are told the address that they dialled.
