@@ -133,15 +133,15 @@ export class Inode {
         cutFrom = Math.min(cutFrom, firstSector(operation.size))
       }
     }
-    for (const write of this.visible) {
-      if (!scope.writes.has(write)) continue
+    const landWrite = (write: PendingWrite): void => {
       forEachLive(write, (sector, bytes) => {
         if (dirty.has(sector) || sector >= cutFrom) this.stable.set(sector, bytes)
         else this.stable.delete(sector)
       })
     }
+    const landed = this.visible.filter(write => scope.writes.has(write))
     this.visible = remaining
-    this.#commitMetadata(scope.order)
+    this.#commit(scope.order, landed, landWrite)
   }
 
   /**
@@ -316,17 +316,21 @@ export class Inode {
       const to = Math.min(older.live.length, end - olderFirst)
       if (from < to) older.live.fill(0, from, to)
     }
-    this.#commitMetadata(this.#order)
+    this.#commit(this.#order)
   }
 
-  #commitMetadata(order: number): void {
+  /** Makes metadata up to `order` durable, and `writes` with it, each in its place: a truncation cuts what came before it. */
+  #commit(order: number, writes: readonly PendingWrite[] = [], land: (write: PendingWrite) => void = () => {}): void {
     const committed = this.metadata.filter(operation => operation.order <= order)
     this.metadata = this.metadata.filter(operation => operation.order > order)
-    for (const operation of committed) {
-      if (operation.kind === 'map') this.#commitMap(operation.sectors)
-      else if (operation.kind === 'allocate') this.#commitAllocate(operation.sectors)
-      else if (operation.kind === 'truncate') this.#commitTruncate(operation.size, operation.order)
-      if (operation.kind !== 'map') this.stableSize = operation.size
+    for (const operation of [...writes, ...committed].sort((a, b) => a.order - b.order)) {
+      if (!('kind' in operation)) land(operation)
+      else {
+        if (operation.kind === 'map') this.#commitMap(operation.sectors)
+        else if (operation.kind === 'allocate') this.#commitAllocate(operation.sectors)
+        else if (operation.kind === 'truncate') this.#commitTruncate(operation.size, operation.order)
+        if (operation.kind !== 'map') this.stableSize = operation.size
+      }
     }
   }
 
