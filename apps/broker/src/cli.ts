@@ -29,7 +29,7 @@ switch (command) {
 
 async function start(startArgs: readonly string[]): Promise<void> {
   try {
-    const { raw, help } = parseStartArguments(startArgs, path => readFileSync(path, 'utf8'))
+    const { raw, help } = await parseStartArguments(startArgs, path => readFileSync(path, 'utf8'))
     if (help) return void process.stdout.write(usage)
     const settings = parseBrokerSettings(raw)
     const log = createLogger(settings['log.level'], {})

@@ -3,13 +3,13 @@ import { parseStartArguments } from './command-line.ts'
 import { planListeners, planShardCount, shardListeners } from './node-plan.ts'
 import { parseBrokerSettings, SettingsError } from './settings/parse.ts'
 
-const raw = (args: string[], file = ''): Record<string, string> =>
-  Object.fromEntries(parseStartArguments(args, () => file).raw)
+const raw = async (args: string[], file = ''): Promise<Record<string, string>> =>
+  Object.fromEntries((await parseStartArguments(args, () => file)).raw)
 
 describe('the command line', () => {
-  it('maps its short options to settings', () => {
+  it('maps its short options to settings', async () => {
     expect(
-      raw(['--data-dir', '/d', '--kafka-port', '19092', '--admin-port', '-1', '--shards', '2', '--node-id', '3'])
+      await raw(['--data-dir', '/d', '--kafka-port', '19092', '--admin-port', '-1', '--shards', '2', '--node-id', '3'])
     ).toEqual({
       'log.dirs': '/d',
       listeners: 'PLAINTEXT://127.0.0.1:19092',
@@ -17,25 +17,25 @@ describe('the command line', () => {
       'num.shards': '2',
       'node.id': '3'
     })
-    expect(raw(['--host', '0.0.0.0'])).toEqual({
+    expect(await raw(['--host', '0.0.0.0'])).toEqual({
       listeners: 'PLAINTEXT://0.0.0.0:9092',
       'admin.listener': '0.0.0.0:9644'
     })
   })
 
-  it('takes any setting with -o, which overrides the file, flat or nested', () => {
+  it('takes any setting with -o, which overrides the file, flat or nested', async () => {
     const file = 'log:\n  segment.bytes: 2097152\nlog.roll.ms: 9007199254740993\nlisteners: [A://:1, B://:2]\n'
-    expect(raw(['--config', 'f.yaml', '-o', 'log.segment.bytes=4194304'], file)).toEqual({
+    expect(await raw(['--config', 'f.yaml', '-o', 'log.segment.bytes=4194304'], file)).toEqual({
       'log.segment.bytes': '4194304',
       'log.roll.ms': '9007199254740993',
       listeners: 'A://:1,B://:2'
     })
   })
 
-  it('refuses what it does not know', () => {
-    expect(() => raw(['--kafka-prot', '1'])).toThrow(SettingsError)
-    expect(() => raw(['-o', 'novalue'])).toThrow(/key=value/)
-    expect(() => raw(['--config', 'f'], 'a: [')).toThrow(SettingsError)
+  it('refuses what it does not know', async () => {
+    await expect(raw(['--kafka-prot', '1'])).rejects.toThrow(SettingsError)
+    await expect(raw(['-o', 'novalue'])).rejects.toThrow(/key=value/)
+    await expect(raw(['--config', 'f'], 'a: [')).rejects.toThrow(SettingsError)
   })
 })
 

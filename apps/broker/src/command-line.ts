@@ -2,7 +2,6 @@
  * The command line of `milena start` and the settings file: both become raw settings that settings/parse.ts checks.
  */
 import { parseArgs } from 'node:util'
-import { parse as parseYaml } from 'yaml'
 import { SettingsError, type RawSettings } from './settings/parse.ts'
 
 export const usage = `Usage: milena start [options]
@@ -27,11 +26,14 @@ export interface StartArguments {
 }
 
 /** Reads the arguments after \`start\`. Throws a SettingsError for what it does not understand. */
-export function parseStartArguments(args: readonly string[], readFile: (path: string) => string): StartArguments {
+export async function parseStartArguments(
+  args: readonly string[],
+  readFile: (path: string) => string
+): Promise<StartArguments> {
   const { values } = readArguments(args)
   const raw = new Map<string, string>()
   if (values.config !== undefined) {
-    for (const [name, text] of flattenYaml(readFile(values.config), values.config)) raw.set(name, text)
+    for (const [name, text] of await flattenYaml(readFile(values.config), values.config)) raw.set(name, text)
   }
   for (const assignment of values.option ?? []) {
     const at = assignment.indexOf('=')
@@ -87,7 +89,8 @@ function joinNegative(args: readonly string[]): (arg: string, index: number) => 
 const bracket = (host: string): string => (host.includes(':') && !host.startsWith('[') ? `[${host}]` : host)
 
 /** Settings of a YAML text: `log: {segment: {bytes: 1}}` and `log.segment.bytes: 1` are the same. Lists become commas. */
-function flattenYaml(text: string, file: string): Map<string, string> {
+async function flattenYaml(text: string, file: string): Promise<Map<string, string>> {
+  const { parse } = await import('yaml') // 50 ms of start-up that only a start with a file pays
   const flat = new Map<string, string>()
   const walk = (value: unknown, path: string): void => {
     if (Array.isArray(value)) flat.set(path, value.map(String).join(','))
@@ -99,7 +102,7 @@ function flattenYaml(text: string, file: string): Map<string, string> {
   }
   let document: unknown
   try {
-    document = parseYaml(text, { intAsBigInt: true })
+    document = parse(text, { intAsBigInt: true })
   } catch (error) {
     throw new SettingsError([`${file}: ${error instanceof Error ? error.message : String(error)}`])
   }

@@ -5,11 +5,12 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { runShard } from '@milena/shard-scheduler'
-import { openDisk, openLmdbState } from '@milena/storage-engine'
+import { openLmdbState } from '@milena/storage-engine'
 import type { Advertising } from './cluster/addresses.ts'
 import { shardFolder, type NodeIdentity } from './data-folder.ts'
 import { createLogger } from './logging.ts'
 import { shardListeners } from './node-plan.ts'
+import { openShardDisk } from './shard-disk.ts'
 import { startShard } from './shard.ts'
 import type { BrokerSettings } from './settings/broker-settings.ts'
 import type { ListenerAddress } from './settings/listener.ts'
@@ -32,8 +33,7 @@ await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) 
   const log = createLogger(settings['log.level'], { shard })
   stallDetector.watch(settings['stall.threshold.ms'], stall => log.warn(stall, 'event loop stalled'))
   const directory = shardFolder(dataFolder, shard)
-  const { disk, fallbackReason } = await openDisk({ directory, engine: settings['disk.engine'] })
-  if (fallbackReason !== undefined) log.warn({ disk: disk.kind, reason: fallbackReason }, 'io_uring is not used')
+  const disk = await openShardDisk(settings, directory, log)
   const running = await startShard({
     settings,
     identity,

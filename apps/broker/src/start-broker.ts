@@ -11,18 +11,12 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { memoryMeshes } from '@milena/shard-scheduler'
-import {
-  MemoryDisk,
-  MemoryStateDevice,
-  openDisk,
-  openLmdbState,
-  type Disk,
-  type StateBackend
-} from '@milena/storage-engine'
+import { MemoryDisk, MemoryStateDevice, openLmdbState, type Disk, type StateBackend } from '@milena/storage-engine'
 import type { Logger } from 'pino'
 import { claimDataFolder, newIdentity, shardFolder } from './data-folder.ts'
 import { createLogger } from './logging.ts'
 import { planAdvertising, planListeners } from './node-plan.ts'
+import { openShardDisk } from './shard-disk.ts'
 import { startShard, type Shard, type ShardStatus } from './shard.ts'
 import type { BrokerSettings, BrokerSettingName } from './settings/broker-settings.ts'
 import { parseBrokerSettings } from './settings/parse.ts'
@@ -149,8 +143,7 @@ async function openStorage(world: World, shard: number): Promise<Storage> {
     return { disk, directory: '/store', openState: () => state.open() }
   }
   const directory = shardFolder(world.dataFolder, shard)
-  const { disk, fallbackReason } = await openDisk({ directory, engine: world.settings['disk.engine'] })
-  if (fallbackReason !== undefined) world.log.warn({ disk: disk.kind, reason: fallbackReason }, 'io_uring is not used')
+  const disk = await openShardDisk(world.settings, directory, world.log)
   world.disks.push(disk)
   return { disk, directory, openState: () => openLmdbState({ path: join(directory, 'state') }) }
 }

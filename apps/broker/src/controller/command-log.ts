@@ -56,7 +56,7 @@ export class CommandLog {
   /** Makes the command durable, then applies it. Callers take turns: one `execute` at a time. */
   async execute(command: Command): Promise<CommandResult> {
     const batch = new BatchBuilder({ baseOffset: this.#log.endOffset })
-    batch.append({ key: null, value: encodeCommand(command), timestamp: BigInt(this.#now()), headers: [] })
+    batch.append({ key: null, value: encodeCommand(command), timestamp: BigInt(this.#now()) })
     const outcome = this.#log.append(batch.build())
     if (outcome === 'full') {
       await this.#store.whenWritable()
@@ -78,8 +78,8 @@ export class CommandLog {
       try {
         const bytes = Buffer.concat(read.slices)
         for (let at = 0; at < bytes.length; at += batchHeader.totalBytes(bytes, at)) {
-          for (const record of iterateRecords(bytes.subarray(at, at + batchHeader.totalBytes(bytes, at)))) {
-            if (record.offset < BigInt(from) || record.value === null) continue
+          for (const record of iterateRecords(bytes, at)) {
+            if (record.offset < from || record.value === null) continue
             this.#state = apply(this.#state, decodeCommand(record.value)).state
             this.#sinceSnapshot++
           }

@@ -317,10 +317,12 @@ export class Partition implements PartitionPort {
         case 'earliest-pending-upload':
           return NOT_FOUND
         case 'max-timestamp':
-          return await this.#locate(await this.#log.findMaxTimestamp(this.highWatermark), maxTimestampRecord)
+          return await this.#locate(await this.#log.findMaxTimestamp(this.highWatermark), batch =>
+            maxTimestampRecord(batch, 0)
+          )
         case 'timestamp':
           return await this.#locate(await this.#log.findByTimestamp(spec.timestamp, this.highWatermark), batch =>
-            findRecordByTimestamp(batch, spec.timestamp)
+            findRecordByTimestamp(batch, 0, spec.timestamp)
           )
       }
     } catch (error) {

@@ -1,0 +1,215 @@
+import type { AppendOptions, AppendResult } from '@milena/gateway'
+import type { Log, ReadResult } from '@milena/storage-engine'
+import { BatchBuilder, batchHeader } from '@milena/wire-protocol'
+import { describe, expect, it } from 'vitest'
+import { parseBrokerSettings } from '../settings/parse.ts'
+import { resolveTopicSettings } from '../settings/topic-config-view.ts'
+import { BacklogBudget, Partition } from './partition.ts'
+import { ProducerState } from './producer-state.ts'
+
+const NOW = 1_700_000_000_000
+const options: AppendOptions = { acks: -1, timeoutMs: 1000, apiVersion: 12, transactionalId: null }
+
+/** A log in an array that flushes when told to and has room for as many entries as told. */
+class FakeLog {
+  readonly name = 'fake'
+  readonly entries: Uint8Array[] = []
+  startOffset = 0
+  flushedOffset = 0
+  room = Infinity
+  failed = false
+
+  get endOffset(): number {
+    const last = this.entries.at(-1)
+    return last === undefined ? 0 : batchHeader.lastOffset(last, 0) + 1
+  }
+
+  append(entry: Uint8Array): 'appended' | 'full' | 'failed' {
+    if (this.failed) return 'failed'
+    if (this.room-- <= 0) return 'full'
+    this.entries.push(entry.slice())
+    return 'appended'
+  }
+
+  read(offset: number, _maxBytes: number, endBefore: number): ReadResult {
+    const found = this.entries.filter(
+      e => batchHeader.lastOffset(e, 0) >= offset && batchHeader.baseOffset(e, 0) < endBefore
+    )
+    const last = found.at(-1)
+    return {
+      slices: found,
+      byteCount: found.reduce((sum, entry) => sum + entry.length, 0),
+      nextOffset: last === undefined ? offset : batchHeader.lastOffset(last, 0) + 1,
+      release: () => undefined
+    }
+  }
+}
+
+function setUp(configs: Record<string, string> = {}): { log: FakeLog; partition: Partition; makeRoom: () => void } {
+  const log = new FakeLog()
+  let makeRoom = (): void => undefined
+  const partition = new Partition({
+    topicId: 'AAAAAAAAAAAAAAAAAAAAAQ',
+    partition: 0,
+    leaderEpoch: 4,
+    log: log as unknown as Log,
+    producers: new ProducerState({ expirationMs: 1000, now: () => NOW }),
+    settings: resolveTopicSettings(configs, parseBrokerSettings(new Map())),
+    backlog: new BacklogBudget(1000),
+    now: () => NOW,
+    whenWritable: () => new Promise(resolve => (makeRoom = resolve))
+  })
+  return { log, partition, makeRoom: () => makeRoom() }
+}
+
+function batch(
+  count: number,
+  producer?: { id: bigint; epoch: number; sequence: number },
+  timestamp = BigInt(NOW)
+): Uint8Array {
+  const builder = new BatchBuilder(
+    producer === undefined
+      ? {}
+      : { producerId: producer.id, producerEpoch: producer.epoch, baseSequence: producer.sequence }
+  )
+  for (let i = 0; i < count; i++)
+    builder.append({ key: null, value: Buffer.from(`value ${i}`), timestamp, headers: [] })
+  return builder.build()
+}
+
+function flush(log: FakeLog, partition: Partition): void {
+  log.flushedOffset = log.endOffset
+  partition.flushed()
+}
+
+const settled = async (promise: Promise<AppendResult>): Promise<AppendResult | 'pending'> =>
+  Promise.race([promise, new Promise<'pending'>(resolve => setImmediate(() => resolve('pending')))])
+
+describe('a partition', () => {
+  it('answers acks=all when the log has flushed, not before', async () => {
+    const { log, partition } = setUp()
+    const answer = partition.append(batch(3), options)
+    expect(await settled(answer)).toBe('pending')
+    flush(log, partition)
+    expect(await answer).toMatchObject({ kind: 'appended', baseOffset: 0, logAppendTimeMs: -1n })
+  })
+
+  it('gives batches consecutive offsets and its leader epoch, and leaves the rest as sent', async () => {
+    const { log, partition } = setUp()
+    const sent = batch(2)
+    const original = sent.slice()
+    void partition.append(batch(3), options)
+    void partition.append(sent, options)
+    const [, stored] = log.entries
+    if (stored === undefined) throw new Error('nothing stored')
+    expect(batchHeader.baseOffset(stored, 0)).toBe(3)
+    expect(batchHeader.leaderEpoch(stored, 0)).toBe(4)
+    expect(Buffer.compare(stored.subarray(16), original.subarray(16))).toBe(0)
+  })
+
+  it('answers acks=0 at once', async () => {
+    const { partition } = setUp()
+    expect(await settled(partition.append(batch(1), { ...options, acks: 0 }))).toMatchObject({ kind: 'appended' })
+  })
+
+  it('answers a retry with the first offset, once that is durable', async () => {
+    const { log, partition } = setUp()
+    const producer = { id: 7n, epoch: 0, sequence: 0 }
+    const first = partition.append(batch(2, producer), options)
+    const retry = partition.append(batch(2, producer), options)
+    expect(await settled(retry)).toBe('pending')
+    flush(log, partition)
+    expect(await first).toMatchObject({ baseOffset: 0 })
+    expect(await retry).toMatchObject({ kind: 'appended', baseOffset: 0 })
+    expect(log.entries).toHaveLength(1)
+  })
+
+  it('refuses a gap in the sequence and a batch that is too large', async () => {
+    const { partition } = setUp({ 'max.message.bytes': '200' })
+    void partition.append(batch(1, { id: 7n, epoch: 0, sequence: 0 }), options)
+    expect(await partition.append(batch(1, { id: 7n, epoch: 0, sequence: 5 }), options)).toMatchObject({
+      error: 'OUT_OF_ORDER_SEQUENCE_NUMBER'
+    })
+    expect(await partition.append(batch(100), options)).toMatchObject({ error: 'MESSAGE_TOO_LARGE' })
+  })
+
+  it('stamps batches with the time of appending when the topic says so', async () => {
+    const { log, partition } = setUp({ 'message.timestamp.type': 'LogAppendTime' })
+    const answer = partition.append(batch(1, undefined, 5n), options)
+    flush(log, partition)
+    expect(await answer).toMatchObject({ logAppendTimeMs: BigInt(NOW) })
+    const [stored] = log.entries
+    if (stored === undefined) throw new Error('nothing stored')
+    expect(batchHeader.maxTimestamp(stored, 0)).toBe(BigInt(NOW))
+    expect(batchHeader.computeCrc(stored, 0)).toBe(batchHeader.crc(stored, 0))
+  })
+
+  it('keeps batches in order while the log has no room, within its budget', async () => {
+    const { log, partition, makeRoom } = setUp()
+    log.room = 1
+    const answers = [1, 2, 3].map(count => partition.append(batch(count), options))
+    expect(await partition.append(batch(500), options)).toMatchObject({ error: 'REQUEST_TIMED_OUT' })
+    log.room = Infinity
+    makeRoom()
+    await new Promise(resolve => setImmediate(resolve))
+    makeRoom()
+    await new Promise(resolve => setImmediate(resolve))
+    flush(log, partition)
+    expect((await Promise.all(answers)).map(a => a.kind === 'appended' && a.baseOffset)).toEqual([0, 1, 3])
+  })
+
+  it('forgets what waited when the log refuses it for good, and goes on from the end of the log', async () => {
+    const { log, partition, makeRoom } = setUp()
+    log.room = 1
+    const producer = (sequence: number): { id: bigint; epoch: number; sequence: number } => ({
+      id: 7n,
+      epoch: 0,
+      sequence
+    })
+    const first = partition.append(batch(1, producer(0)), options)
+    const lost = partition.append(batch(1, producer(1)), options)
+    log.failed = true
+    makeRoom()
+    expect(await lost).toMatchObject({ error: 'KAFKA_STORAGE_ERROR' })
+    log.failed = false
+    log.room = Infinity
+    const again = partition.append(batch(1, producer(1)), options)
+    flush(log, partition)
+    expect(await first).toMatchObject({ baseOffset: 0 })
+    expect(await again).toMatchObject({ kind: 'appended', baseOffset: 1 })
+  })
+
+  it('shows readers what is flushed and nothing else', async () => {
+    const { log, partition } = setUp()
+    void partition.append(batch(2), options)
+    flush(log, partition)
+    void partition.append(batch(2), options)
+    const request = {
+      offset: 0,
+      maxBytes: 1_000_000,
+      atLeastOne: true,
+      isolation: 'read_uncommitted',
+      currentLeaderEpoch: -1
+    } as const
+    expect(await partition.read(request)).toMatchObject({
+      kind: 'data',
+      highWatermark: 2,
+      byteCount: log.entries[0]?.length
+    })
+    expect(await partition.read({ ...request, offset: 2 })).toMatchObject({ kind: 'data', byteCount: 0 })
+    expect(await partition.read({ ...request, offset: 3 })).toMatchObject({ error: 'OFFSET_OUT_OF_RANGE' })
+    expect(await partition.read({ ...request, currentLeaderEpoch: 3 })).toMatchObject({ error: 'FENCED_LEADER_EPOCH' })
+    expect(await partition.read({ ...request, currentLeaderEpoch: 5 })).toMatchObject({ error: 'UNKNOWN_LEADER_EPOCH' })
+  })
+
+  it('answers all that waits when it is taken away', async () => {
+    const { partition } = setUp()
+    const answer = partition.append(batch(1), options)
+    let woken = 0
+    partition.watch(() => woken++)
+    partition.fail('UNKNOWN_TOPIC_OR_PARTITION')
+    expect(await answer).toMatchObject({ kind: 'refused', error: 'UNKNOWN_TOPIC_OR_PARTITION' })
+    expect(woken).toBe(1)
+    expect(await partition.append(batch(1), options)).toMatchObject({ error: 'UNKNOWN_TOPIC_OR_PARTITION' })
+  })
+})
