@@ -156,7 +156,7 @@ describe(`Damaged messages (seed ${seed}, ${caseCount} cases)`, () => {
     expect(noticedAfter).toBeGreaterThanOrEqual(0)
   })
 
-  test('cannot make a decoder hold much more memory than they have bytes', () => {
+  test('cannot make a decoder hold much more memory than they have bytes', { timeout: 120_000 }, () => {
     const lies = [0x7fffffff, 0x0fffffff, 1_000_000, 100_000]
     for (const { compiled, name, fields, version } of subjects) {
       const wire = encoded(compiled, fullMessage(fields, version))

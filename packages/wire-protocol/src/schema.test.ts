@@ -55,7 +55,18 @@ describe('The APIs', () => {
 
   test('reach down to what old clients speak', () => {
     const { produce, fetch, listOffsets, offsetCommit, createTopics, deleteTopics, describeConfigs } = apis
-    for (const api of [produce, fetch, listOffsets, offsetCommit, createTopics, deleteTopics, describeConfigs]) {
+    const { describeAcls, createAcls, deleteAcls } = apis
+    const acls = [describeAcls, createAcls, deleteAcls]
+    for (const api of [
+      produce,
+      fetch,
+      listOffsets,
+      offsetCommit,
+      createTopics,
+      deleteTopics,
+      describeConfigs,
+      ...acls
+    ]) {
       expect(api.versions.min, api.name).toBe(0)
     }
   })

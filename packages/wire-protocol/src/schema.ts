@@ -84,9 +84,9 @@ export class Field<Out = unknown, In = unknown> {
   }
 
   /** May be null in these versions (default: wherever the field is). */
-  nullable(versions?: Versions): Field<Out | null, In | null> {
+  nullable(versions?: Versions): NullableField<this> {
     this.nullableVersions = versions === undefined ? this.versions : parseVersions(versions)
-    return this
+    return this as NullableField<this>
   }
 
   /** Travels as tagged field number `tag`. */
@@ -107,6 +107,15 @@ export class Field<Out = unknown, In = unknown> {
     return this
   }
 }
+
+/** A field that may be null as well. Interfaces, because they keep the types of messages short where a compiler prints them. */
+export interface NullableField<F extends Field> extends Field<F['~out'] | null, F['~in'] | null> {}
+
+/** A field that is a struct of `F`. */
+export interface StructField<F extends Fields> extends Field<Decoded<F>, Encodable<F>> {}
+
+/** A field that is an array of structs of `F`. */
+export interface StructArrayField<F extends Fields> extends Field<Decoded<F>[], readonly Encodable<F>[]> {}
 
 /** Makes a field of a primitive type, and stands for the type itself in `array('0+', int32)`. */
 export interface Primitive<Out, In> {
@@ -131,13 +140,13 @@ export const bytes = primitive<Uint8Array, BytesInput>('bytes')
 export const records = primitive<Uint8Array, BytesInput>('records')
 
 /** A struct inside a struct. */
-export function struct<F extends Fields>(versions: Versions, fields: F): Field<Decoded<F>, Encodable<F>> {
-  return new Field('struct', versions, undefined, fields) as Field<Decoded<F>, Encodable<F>>
+export function struct<F extends Fields>(versions: Versions, fields: F): StructField<F> {
+  return new Field('struct', versions, undefined, fields) as StructField<F>
 }
 
 /** An array of a primitive type or, given fields, of structs. */
 export function array<Out, In>(versions: Versions, element: Primitive<Out, In>): Field<Out[], readonly In[]>
-export function array<F extends Fields>(versions: Versions, fields: F): Field<Decoded<F>[], readonly Encodable<F>[]>
+export function array<F extends Fields>(versions: Versions, fields: F): StructArrayField<F>
 export function array(versions: Versions, element: Primitive<unknown, unknown> | Fields): Field {
   if (typeof element === 'function') return new Field('array', versions, element.type)
   return new Field('array', versions, 'struct', element)
