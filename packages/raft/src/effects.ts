@@ -1,0 +1,72 @@
+/**
+ * What a replica wants done. Every input to a `RaftNode` returns a list of effects; the host carries them out in order. It
+ * need not wait for one before it begins the next, except where the node waits for its report:
+ *
+ *     saveHardState ──durable──► RaftNode.hardStateSaved(revision)     then: grants of votes, own candidacy, new-term answers
+ *     append        ──durable──► RaftNode.appended(last)               then: `matched` answers, the leader's own copy counts
+ *     installSnapshot ─durable─► RaftNode.snapshotInstalled(last)      then: `matched` up to its last entry
+ *
+ * Safety so does not depend on the host's care with messages: what may not leave yet is not in the list yet.
+ */
+import type { Entry, EntryId, HardState, Index, IndexRange, SnapshotMeta, Term } from './entries.ts'
+import type { Membership, ReplicaId } from './membership.ts'
+import type { Message } from './messages.ts'
+
+/** Why a read or a transfer did not come about. */
+export type GiveUpReason = 'notLeader' | 'timedOut' | 'targetLost'
+
+export type Effect<Payload> =
+  /** Write; report `hardStateSaved(revision)` once durable. A later one replaces an earlier one that is not written yet. */
+  | { readonly kind: 'saveHardState'; readonly revision: number; readonly hardState: HardState }
+  /**
+   * Write, in order of index; report `appended` once durable. First remove everything from `truncateFrom` on, if given (never
+   * a committed entry): who waits there for a commit has lost. Payloads are the host's from here on.
+   */
+  | {
+      readonly kind: 'append'
+      readonly truncateFrom: Index | undefined
+      readonly entries: readonly Entry<Payload>[]
+    }
+  /** Send now. Losing it is allowed. */
+  | { readonly kind: 'send'; readonly message: Message<Payload> }
+  /**
+   * Read entries from cache or disk, as many of `range` as are worth one message, and send them as an `append` with the given
+   * fields. Before it leaves, check `RaftNode.status.term`: an append of a former term is not sent. If the entries are gone, report
+   * `entriesGone(to)`.
+   */
+  | {
+      readonly kind: 'sendEntries'
+      readonly to: ReplicaId
+      readonly term: Term
+      readonly previous: EntryId
+      readonly range: IndexRange
+      readonly commitIndex: Index
+    }
+  /** All entries up to `index` are committed: apply them, answer whoever waits. Only rises. */
+  | { readonly kind: 'commit'; readonly index: Index }
+  /** Send a snapshot that covers at least `atLeast`, then report `snapshotSent`. */
+  | { readonly kind: 'sendSnapshot'; readonly to: ReplicaId; readonly term: Term; readonly atLeast: Index }
+  /** Replace log and state by the snapshot whose data came with it; report `snapshotInstalled` once durable. */
+  | { readonly kind: 'installSnapshot'; readonly snapshot: SnapshotMeta }
+  /** Overwrite damaged entries by these, which are the same ones; report `repaired` once durable. */
+  | { readonly kind: 'repair'; readonly entries: readonly Entry<Payload>[] }
+  /** Read `range` and send it as `repairResponse`, or an empty one if it is not whole here. */
+  | { readonly kind: 'sendRepair'; readonly to: ReplicaId; readonly term: Term; readonly range: IndexRange }
+  /** A membership took effect (`committed` false) or is certain (`committed` true). */
+  | {
+      readonly kind: 'membership'
+      readonly index: Index
+      readonly membership: Membership
+      readonly committed: boolean
+    }
+  /** The replica's role or its leader changed; read it from `RaftNode.status`. */
+  | { readonly kind: 'roleChanged' }
+  /** State as of `index`, once applied, may answer the read. */
+  | { readonly kind: 'readReady'; readonly request: number; readonly index: Index }
+  | { readonly kind: 'readGivenUp'; readonly request: number; readonly reason: GiveUpReason }
+  /** The transfer of leadership ended: well, when another leads, or not. */
+  | {
+      readonly kind: 'transferEnded'
+      readonly target: ReplicaId
+      readonly reason: GiveUpReason | undefined
+    }
