@@ -30,15 +30,13 @@ export interface FetchResult {
   readonly outcome: ReadOutcome
 }
 
-type ReadData = Extract<ReadOutcome, { kind: 'data' }>
-
 export class FetchCall {
   readonly #context: RequestContext
   readonly #limits: FetchLimits
   readonly #entries: FetchEntry[]
   readonly #onDone: (results: readonly FetchResult[]) => void
   readonly #onFailed: (error: unknown) => void
-  readonly #deadline: TimerEntry = new TimerEntry(() => this.#expire())
+  readonly #deadline: TimerEntry = new TimerEntry(() => this.hurry())
   readonly #expiresMs: number
   #byteCount = 0
   #errorCount = 0
@@ -163,7 +161,9 @@ export class FetchCall {
     this.#parked = false
   }
 
-  #expire(): void {
+  /** No more waiting: answers with what there is now. */
+  hurry(): void {
+    if (this.#abandoned) return
     this.#final = true
     if (!this.#reading) this.#startPass()
   }
@@ -225,13 +225,13 @@ class FetchEntry {
     return 'error' in found ? found.error : found
   }
 
-  /** Releases what a pass read in vain; the next one has to read it again. */
+  /** Releases what a pass read in vain; if there were bytes, the next one has to read them again. */
   giveBack(): void {
     const { outcome } = this
-    if (outcome?.kind !== 'data' || outcome.byteCount === 0) return
+    if (outcome?.kind !== 'data' || outcome.release === nothingToRelease) return
     outcome.release()
     this.outcome = { ...outcome, slices: [], byteCount: 0, release: nothingToRelease }
-    this.hadData = true
+    this.hadData = outcome.byteCount > 0
   }
 
   release(): void {
@@ -262,4 +262,4 @@ function refused(error: ErrorName): ReadOutcome {
   return { kind: 'refused', error, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1 }
 }
 
-function nothingToRelease(this: ReadData): void {}
+function nothingToRelease(): void {}

@@ -45,8 +45,16 @@ export interface RequestContext {
    * on a connection that is gone already it runs at once.
    */
   releaseLater(release: () => void): void
-  /** Runs `cancel` when the connection dies before the answer is there. One per request; null takes it back. */
-  onAbandoned(cancel: (() => void) | null): void
+  /** A handler that waits for something to happen says so here, to be told when waiting makes no sense any more. */
+  onWaiting(waiting: Waiting): void
+}
+
+/** A request that waits, as Fetch does for data. At most one of the two is called, unless the answer came first. */
+export interface Waiting {
+  /** Nobody needs the answer any more: the connection is gone. The outcome is ignored, but there must be one. */
+  abandon(): void
+  /** The client has closed its side, or the gateway shuts down: answer now, with what there is. */
+  hurry(): void
 }
 
 export interface Handler<A extends Api = Api> {

@@ -91,6 +91,7 @@ export class Connection implements ReceiveSink, ExchangeOwner, MemoryWaiter, Adm
   /** Starts no further request; closes when the answers of the started ones are out. */
   drain(): void {
     this.#draining = true
+    this.#hurry()
     this.rooms.turns.schedule(this)
   }
 
@@ -255,7 +256,7 @@ export class Connection implements ReceiveSink, ExchangeOwner, MemoryWaiter, Adm
 
   #answer(exchange: Exchange, outcome: unknown): void {
     if (this.closed) return exchange.abandon()
-    exchange.cancel = null
+    exchange.waiting = null
     if (outcome === closeConnection) return this.destroy('handler hung up')
     if (outcome !== noResponse) {
       try {
@@ -326,7 +327,12 @@ export class Connection implements ReceiveSink, ExchangeOwner, MemoryWaiter, Adm
 
   #onEnd(): void {
     this.#inputEnded = true
+    this.#hurry()
     this.#endWhenDone()
+  }
+
+  #hurry(): void {
+    for (let exchange = this.#first; exchange !== null; exchange = exchange.next) exchange.hurry()
   }
 
   /** Closes our side when the client closed its own, or we drain, and nothing is left to answer. */

@@ -4,8 +4,7 @@
  * Made when the request starts, linked behind the requests of the same connection that are not answered yet, done when its
  * response went to the output queue. It is the handler's `RequestContext` too, so that a request costs one object.
  */
-import type { RequestContext } from '../handler.ts'
-import type { AnyHandler, GatewayRooms } from '../handler.ts'
+import type { AnyHandler, GatewayRooms, RequestContext, Waiting } from '../handler.ts'
 import type { Dial, GatewayHost } from '../ports.ts'
 
 /** What an exchange needs of its connection. */
@@ -28,7 +27,7 @@ export class Exchange implements RequestContext {
   chunks: Uint8Array[] | null = null
   answered = false
   releases: (() => void)[] | null = null
-  cancel: (() => void) | null = null
+  waiting: Waiting | null = null
   next: Exchange | null = null
 
   constructor(
@@ -67,16 +66,23 @@ export class Exchange implements RequestContext {
     else this.releases.push(release)
   }
 
-  onAbandoned(cancel: (() => void) | null): void {
-    this.cancel = cancel
+  onWaiting(waiting: Waiting): void {
+    this.waiting = waiting
+  }
+
+  /** The answer should come now rather than later. */
+  hurry(): void {
+    const { waiting } = this
+    this.waiting = null
+    if (!this.answered) waiting?.hurry()
   }
 
   /** The connection died first: nobody waits for this answer. */
   abandon(): void {
-    const { cancel, releases } = this
-    this.cancel = null
+    const { waiting, releases } = this
+    this.waiting = null
     this.releases = null
-    if (cancel !== null) cancel()
+    waiting?.abandon()
     if (releases !== null) for (const release of releases) release()
   }
 }

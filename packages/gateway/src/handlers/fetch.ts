@@ -138,9 +138,12 @@ function serve(
   return new Promise((onAnswer, onError) => {
     resolve = onAnswer
     reject = onError
-    context.onAbandoned(() => {
-      call.abandon()
-      onAnswer(noResponse)
+    context.onWaiting({
+      hurry: () => call.hurry(),
+      abandon: () => {
+        call.abandon()
+        onAnswer(noResponse)
+      }
     })
   })
 }
