@@ -28,8 +28,11 @@ try {
   checkFacts(messages.newest, messages.oldest)
   checkCanary(messages.newest, messages.oldest)
   const logging = await findJar(SLF4J, kafkaHome)
-  await checkBytes(newest, [oldest, logging], messages.newest)
-  for (const jar of [newest, oldest, logging]) await jar.dispose()
+  try {
+    await checkBytes(newest, [oldest, logging], messages.newest)
+  } finally {
+    for (const jar of [newest, oldest, logging]) await jar.dispose()
+  }
   console.log(`${counts.passed} passed, ${counts.failed} failed`)
   process.exitCode = counts.failed > 0 ? 1 : 0
 } catch (error) {
