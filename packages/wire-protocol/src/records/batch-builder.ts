@@ -44,9 +44,13 @@ export interface RecordInput {
   readonly headers?: readonly { readonly key: string | Uint8Array; readonly value: Uint8Array | null }[]
 }
 
+interface EncodedHeader {
+  readonly key: Uint8Array
+  readonly value: Uint8Array | null
+}
+
 const initialBytes = 1024
-const none = new Uint8Array(0)
-const noHeaders: NonNullable<RecordInput['headers']> = []
+const noHeaders: readonly EncodedHeader[] = []
 const encoder = new TextEncoder()
 
 export class BatchBuilder {
@@ -78,10 +82,7 @@ export class BatchBuilder {
     assert(offsetDelta > this.lastDelta, 'offset deltas ascend')
     if (this.count === 0) this.baseTimestamp = record.timestamp
     if (record.timestamp > this.maxTimestamp) this.maxTimestamp = record.timestamp
-    const headers = (record.headers ?? noHeaders).map(({ key, value }) => ({
-      key: typeof key === 'string' ? encoder.encode(key) : key,
-      value
-    }))
+    const headers = record.headers === undefined ? noHeaders : record.headers.map(encodedHeader)
     const delta = BigInt.asIntN(64, record.timestamp - this.baseTimestamp)
     const body = 1 + deltaBytes(delta) + varintBytes(offsetDelta) + contentBytes(record, headers)
     this.reserve(varintBytes(body) + body)
@@ -145,8 +146,9 @@ export class BatchBuilder {
 
   private writePart(part: Uint8Array | null): void {
     this.position = writeVarint(this.bytes, this.position, part === null ? -1 : part.length)
-    this.bytes.set(part ?? none, this.position)
-    this.position += part?.length ?? 0
+    if (part === null) return
+    this.bytes.set(part, this.position)
+    this.position += part.length
   }
 
   private reserve(byteCount: number): void {
@@ -158,7 +160,11 @@ export class BatchBuilder {
   }
 }
 
-function contentBytes(record: RecordInput, headers: readonly { key: Uint8Array; value: Uint8Array | null }[]): number {
+function encodedHeader(header: NonNullable<RecordInput['headers']>[number]): EncodedHeader {
+  return { key: typeof header.key === 'string' ? encoder.encode(header.key) : header.key, value: header.value }
+}
+
+function contentBytes(record: RecordInput, headers: readonly EncodedHeader[]): number {
   let byteCount = partBytes(record.key) + partBytes(record.value) + varintBytes(headers.length)
   for (const header of headers) byteCount += partBytes(header.key) + partBytes(header.value)
   return byteCount
