@@ -5,6 +5,7 @@
  *                          ├─ publint and are-the-types-wrong find nothing
  *                          ├─ every entry is imported by a plain Node 26, without the condition that leads to our sources
  *                          ├─ a strict TypeScript project that uses every entry compiles
+ *                          ├─ its commands say how they are used
  *                          └─ the README's example runs
  *
  * Prints a line a check and, last, `N passed, N failed`. Arguments narrow the run: `npm run check:packages -- raft gateway`.
@@ -104,6 +105,13 @@ async function compileAgainst(it: Publishable, folder: string): Promise<void> {
   note(it.name, 'compiles in a strict project', await runCommand(join(commands, 'tsc'), ['-p', folder], folder))
 }
 
+async function askCommands(it: Publishable, folder: string): Promise<void> {
+  for (const command of it.commands) {
+    const path = join(folder, 'node_modules/.bin', command)
+    note(it.name, `${command} --help`, await runCommand(process.execPath, [path, '--help'], folder))
+  }
+}
+
 async function runExample(it: Publishable, folder: string): Promise<void> {
   const path = join(it.folder, 'README.md')
   const example = existsSync(path) ? readmeExample(readFileSync(path, 'utf8')) : undefined
@@ -131,6 +139,7 @@ async function check(
   if (!(await install(it, tarballs, folder, all))) return
   await importEntries(it, folder)
   await compileAgainst(it, folder)
+  await askCommands(it, folder)
   await runExample(it, folder)
 }
 

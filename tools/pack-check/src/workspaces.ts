@@ -13,6 +13,8 @@ export interface Publishable {
   readonly folder: string
   /** Keys of `exports` that lead to code, e.g. `.` and `./testing`. */
   readonly entries: readonly string[]
+  /** Names of the commands that it installs. */
+  readonly commands: readonly string[]
   /** Names of the other publishable packages that it depends on, directly. */
   readonly siblings: readonly string[]
   /** Names and ranges that a user must install beside it. */
@@ -25,6 +27,7 @@ interface Manifest {
   readonly private?: boolean
   readonly workspaces?: readonly string[]
   readonly exports?: Record<string, unknown>
+  readonly bin?: Record<string, string>
   readonly dependencies?: Record<string, string>
   readonly peerDependencies?: Record<string, string>
 }
@@ -52,6 +55,7 @@ export function findPublishable(root: string): Publishable[] {
       version: manifest.version,
       folder,
       entries: Object.keys(manifest.exports ?? {}).filter(key => !key.endsWith('.json')),
+      commands: Object.keys(manifest.bin ?? {}),
       siblings: siblings.map(([name]) => name),
       peers: manifest.peerDependencies ?? {}
     }
