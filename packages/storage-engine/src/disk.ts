@@ -13,22 +13,29 @@
  *   extents); a *name* (create, rename, remove) is durable only after `syncDirectory` of its folder.
  *
  * Invariant: after the first failed `write` on a durable file or the first failed `sync`, that file is poisoned: every
- * later write or sync rejects with the same `DiskError`. Nobody retries a flush (fsync may report success the second
- * time although the pages are gone: Rebello et al., ATC '20).
+ * later write, sync or change of size through that `DiskFile` rejects with the same `DiskError`. Nobody retries a flush (fsync
+ * may report success the second time although the pages are gone: Rebello et al., ATC '20). Calls that never reached the
+ * device (`MISALIGNED`, `CLOSED`, a write to a file opened for reading) poison nothing.
+ *
+ * Concurrency: any number of operations may be in flight on a file, and they complete in any order. Two writes in flight that
+ * overlap leave either one's bytes; whoever needs an order waits. A buffer belongs to the disk until its operation settled.
  */
 
 /** Page-aligned memory that the kernel may read or write during an operation. Allocated once, reused for ever. */
 export interface AlignedBuffer {
   /** The bytes. Its start is a multiple of `Disk.alignment`; its length as well. */
   readonly bytes: Uint8Array
-  /** Gives the memory back. No operation on it may be in flight. Afterwards `bytes` must not be touched. */
+  /** Gives the memory back, for the next caller. No operation on it may be in flight; `bytes` must not be touched afterwards. */
   release(): void
 }
 
 export interface OpenOptions {
   /** `read`: must exist. `write`: read and write, must exist. `create`: read and write, made when missing. */
   readonly mode: 'read' | 'write' | 'create'
-  /** Bypass the page cache: positions, lengths and buffers must be multiples of `Disk.alignment`. */
+  /**
+   * Bypass the page cache: positions, lengths and the starts of views must be multiples of `Disk.alignment`, and the memory
+   * must come from `Disk.allocateBuffer`; anything else is refused as `MISALIGNED`, on every disk and file system.
+   */
   readonly direct: boolean
   /** Every `write` is durable when it resolves (O_DSYNC). */
   readonly durable: boolean

@@ -35,13 +35,11 @@ export class FileGuard {
 
   /** Runs a read or another operation that cannot lose data. */
   async use<T>(operation: () => Promise<T>): Promise<T> {
-    if (this.#closing !== undefined) throw new DiskError('CLOSED', this.path, 'the file is closed')
-    this.#inFlight += 1
+    this.#enter()
     try {
       return await operation()
     } finally {
-      this.#inFlight -= 1
-      if (this.#inFlight === 0) this.#whenIdle?.()
+      this.#leave()
     }
   }
 
@@ -49,17 +47,18 @@ export class FileGuard {
    * Runs a write, flush or change of size. Once poisoned every call rejects with the error that poisoned the file.
    * `promised`: whether a failure means that durable bytes may be gone (a flush, or a write that is its own flush).
    */
-  change<T>(promised: boolean, operation: () => Promise<T>): Promise<T> {
-    return this.use(async () => {
-      if (this.options.mode === 'read') throw new DiskError('UNSUPPORTED', this.path, 'the file is open for reading')
+  async change<T>(promised: boolean, operation: () => Promise<T>): Promise<T> {
+    if (this.options.mode === 'read') throw new DiskError('UNSUPPORTED', this.path, 'the file is open for reading')
+    this.#enter()
+    try {
       if (this.#poison !== undefined) throw this.#poison
-      try {
-        return await operation()
-      } catch (error) {
-        if (promised && error instanceof DiskError) this.#poison ??= error
-        throw error
-      }
-    })
+      return await operation()
+    } catch (error) {
+      if (promised && error instanceof DiskError) this.#poison ??= error
+      throw error
+    } finally {
+      this.#leave()
+    }
   }
 
   /** What the kernel would answer with EINVAL, refused the same way on every disk; undefined when all is well. */
@@ -77,6 +76,16 @@ export class FileGuard {
   close(release: () => Promise<void> | void): Promise<void> {
     this.#closing ??= this.#drain().then(release)
     return this.#closing
+  }
+
+  #enter(): void {
+    if (this.#closing !== undefined) throw new DiskError('CLOSED', this.path, 'the file is closed')
+    this.#inFlight += 1
+  }
+
+  #leave(): void {
+    this.#inFlight -= 1
+    if (this.#inFlight === 0) this.#whenIdle?.()
   }
 
   #drain(): Promise<void> {

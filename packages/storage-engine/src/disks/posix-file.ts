@@ -24,6 +24,8 @@ export interface RawIo {
 /** A call that is interrupted this often in a row is broken. */
 const RETRIES_MAX = 1000
 const ZERO_BYTES = 1 << 20
+/** The file system has no fallocate, or it was interrupted: writing reserves as well. */
+const CANNOT_ALLOCATE: ReadonlySet<string> = new Set(['EOPNOTSUPP', 'ENOTSUP', 'ENOSYS', 'EINTR', 'EAGAIN'])
 
 export class PosixFile implements DiskFile {
   readonly path: string
@@ -57,19 +59,14 @@ export class PosixFile implements DiskFile {
     return this.#guard.use(() => {
       const misalignment = this.#guard.misalignment(buffer, position)
       if (misalignment !== undefined) return Promise.reject(misalignment)
-      return this.#wrap('read', () => this.#readAll(buffer, position))
+      return this.#readAll(buffer, position)
     })
   }
 
   write(buffer: Uint8Array, position: number): Promise<void> {
     const misalignment = this.#guard.misalignment(buffer, position)
     if (misalignment !== undefined) return Promise.reject(misalignment)
-    return this.#guard.change(this.#guard.options.durable, () =>
-      this.#wrap('write', async () => {
-        await this.#writeAll(buffer, position)
-        if (this.#flushAfterWrite) await this.#io.sync(this.#fd)
-      })
-    )
+    return this.#guard.change(this.#guard.options.durable, () => this.#writeAll(buffer, position))
   }
 
   sync(): Promise<void> {
@@ -81,10 +78,9 @@ export class PosixFile implements DiskFile {
       this.#wrap('allocate', async () => {
         if (end <= start) return
         try {
-          await retrying(() => this.#io.allocate(this.#fd, start, end - start))
+          await this.#io.allocate(this.#fd, start, end - start)
         } catch (error) {
-          const code = codeOf(error)
-          if (code !== 'EOPNOTSUPP' && code !== 'ENOTSUP' && code !== 'ENOSYS') throw error
+          if (!CANNOT_ALLOCATE.has(codeOf(error))) throw error
           await this.#allocateByWriting(start, end)
         }
       })
@@ -108,27 +104,42 @@ export class PosixFile implements DiskFile {
 
   async #readAll(buffer: Uint8Array, position: number): Promise<number> {
     let done = 0
+    let interruptions = 0
     while (done < buffer.length) {
       const rest = done === 0 ? buffer : buffer.subarray(done)
-      const count = await retrying(() => this.#io.read(this.#fd, rest, position + done))
-      done += count
-      // A direct read that stops inside a block stopped at the end of the file; going on there would be misaligned.
-      if (count === 0 || count % this.#granule !== 0) break
+      try {
+        const count = await this.#io.read(this.#fd, rest, position + done)
+        done += count
+        // A direct read that stops inside a block stopped at the end of the file; going on there would be misaligned.
+        if (count === 0 || count % this.#granule !== 0) break
+      } catch (error) {
+        this.#continueIfInterrupted('read', error, ++interruptions)
+      }
     }
     return done
   }
 
   async #writeAll(buffer: Uint8Array, position: number): Promise<void> {
     let done = 0
+    let interruptions = 0
     while (done < buffer.length) {
       const rest = done === 0 ? buffer : buffer.subarray(done)
-      const count = await retrying(() => this.#io.write(this.#fd, rest, position + done))
-      const whole = count - (count % this.#granule)
-      if (whole === 0 && count < rest.length) {
-        throw new DiskError('IO', this.path, `the device took ${count} of ${rest.length} bytes at ${position + done}`)
+      try {
+        const count = await this.#io.write(this.#fd, rest, position + done)
+        const whole = count - (count % this.#granule)
+        if (whole === 0) throw new DiskError('IO', this.path, `the device took ${count} bytes at ${position + done}`)
+        done += whole
+      } catch (error) {
+        this.#continueIfInterrupted('write', error, ++interruptions)
       }
-      done += whole
     }
+    if (this.#flushAfterWrite) await this.#wrap('fdatasync', () => this.#io.sync(this.#fd))
+  }
+
+  #continueIfInterrupted(call: string, error: unknown, interruptions: number): void {
+    const code = codeOf(error)
+    if ((code !== 'EINTR' && code !== 'EAGAIN') || interruptions >= RETRIES_MAX)
+      throw toDiskError(this.path, call, error)
   }
 
   /** Without fallocate: writes back what is there (zeros in holes), so that every block has its place. */
@@ -156,17 +167,6 @@ export class PosixFile implements DiskFile {
       return await call()
     } catch (error) {
       throw toDiskError(this.path, what, error)
-    }
-  }
-}
-
-async function retrying<T>(call: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await call()
-    } catch (error) {
-      const code = codeOf(error)
-      if ((code !== 'EINTR' && code !== 'EAGAIN') || attempt >= RETRIES_MAX) throw error
     }
   }
 }

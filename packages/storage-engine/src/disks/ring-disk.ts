@@ -56,31 +56,16 @@ class RingIo implements RawIo {
     this.#arena = arena
   }
 
-  async read(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+  read(fd: number, bytes: Uint8Array, position: number): Promise<number> {
     const base = this.#kernel.addressOf(bytes.buffer)
-    if (base !== undefined)
-      return this.#transfer(IO_URING.opcode.read, fd, position, base + bytes.byteOffset, bytes.length)
-    const copy = this.#arena.allocate(bytes.length)
-    try {
-      const count = await this.read(fd, copy.bytes.subarray(0, bytes.length), position)
-      bytes.set(copy.bytes.subarray(0, count))
-      return count
-    } finally {
-      copy.release()
-    }
+    if (base === undefined) return this.#readCopy(fd, bytes, position)
+    return this.#transfer(IO_URING.opcode.read, fd, position, base + bytes.byteOffset, bytes.length).then(checkRead)
   }
 
-  async write(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+  write(fd: number, bytes: Uint8Array, position: number): Promise<number> {
     const base = this.#kernel.addressOf(bytes.buffer)
-    if (base !== undefined)
-      return this.#transfer(IO_URING.opcode.write, fd, position, base + bytes.byteOffset, bytes.length)
-    const copy = this.#arena.allocate(bytes.length)
-    try {
-      copy.bytes.set(bytes)
-      return await this.write(fd, copy.bytes.subarray(0, bytes.length), position)
-    } finally {
-      copy.release()
-    }
+    if (base === undefined) return this.#writeCopy(fd, bytes, position)
+    return this.#transfer(IO_URING.opcode.write, fd, position, base + bytes.byteOffset, bytes.length).then(checkWrite)
   }
 
   async sync(fd: number): Promise<void> {
@@ -94,11 +79,34 @@ class RingIo implements RawIo {
     check('fallocate', await this.#ring.submit({ opcode, fd, position: start, address: length, length: 0, flags: 0 }))
   }
 
-  async #transfer(opcode: number, fd: number, position: number, address: number, length: number): Promise<number> {
-    const result = await this.#ring.submit({ opcode, fd, position, address, length, flags: 0 })
-    return check(opcode === IO_URING.opcode.read ? 'read' : 'write', result)
+  #transfer(opcode: number, fd: number, position: number, address: number, length: number): Promise<number> {
+    return this.#ring.submit({ opcode, fd, position, address, length, flags: 0 })
+  }
+
+  async #readCopy(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+    const copy = this.#arena.allocate(bytes.length)
+    try {
+      const count = await this.read(fd, copy.bytes.subarray(0, bytes.length), position)
+      bytes.set(copy.bytes.subarray(0, count))
+      return count
+    } finally {
+      copy.release()
+    }
+  }
+
+  async #writeCopy(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+    const copy = this.#arena.allocate(bytes.length)
+    try {
+      copy.bytes.set(bytes)
+      return await this.write(fd, copy.bytes.subarray(0, bytes.length), position)
+    } finally {
+      copy.release()
+    }
   }
 }
+
+const checkRead = (result: number): number => check('read', result)
+const checkWrite = (result: number): number => check('write', result)
 
 function check(call: string, result: number): number {
   if (result < 0) throw new SystemCallError(call, -result)

@@ -55,7 +55,7 @@ function load(): { native: Native } | { reason: string } {
 }
 
 function bindLibc(ffi: Ffi) {
-  return ffi.dlopen('libc.so.6', {
+  return ffi.dlopen(null, {
     mmap: { arguments: ['uint64', 'uint64', 'int32', 'int32', 'int32', 'int64'], return: 'uint64' },
     munmap: { arguments: ['uint64', 'uint64'], return: 'int32' },
     fallocate: { arguments: ['int32', 'int32', 'int64', 'int64'], return: 'int32' },
@@ -64,9 +64,9 @@ function bindLibc(ffi: Ffi) {
   } as const)
 }
 
-/** The same libc again, because one symbol can have one signature only. */
+/** The process image again, because one symbol can have one signature only. */
 function bindSetup(ffi: Ffi) {
-  return ffi.dlopen('libc.so.6', {
+  return ffi.dlopen(null, {
     syscall: { arguments: ['int64', 'uint32', 'uint64'], return: 'int32' }
   } as const)
 }
