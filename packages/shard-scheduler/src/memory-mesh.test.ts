@@ -121,14 +121,17 @@ describe('a network in memory', () => {
     assert.equal(ended.filter(code => code === 'OVERLOADED').length, 100 - ran)
   })
 
-  test('No timer is left when no call waits.', async () => {
+  test('However many calls wait, one timer does; none is left after close.', async () => {
     const scheduler = new ManualScheduler()
     const [left, right] = new MemoryMeshNetwork(2, { scheduler }).meshes
     right!.serve('echo', payload => payload)
-    const call = left!.submitTo(1, 'echo', Uint8Array.of(1))
+    const calls = Array.from({ length: 100 }, (_, call) =>
+      left!.submitTo(1, 'echo', Uint8Array.of(call), { deadlineMs: 10 + ((call * 37) % 500) })
+    )
     assert.equal(scheduler.timerCount, 1)
     await scheduler.settle()
-    await call
+    await Promise.all(calls)
+    await left!.close()
     assert.equal(scheduler.timerCount, 0)
   })
 })

@@ -62,7 +62,7 @@ export async function runShard<Config>(main: ShardMain<Config>): Promise<void> {
 
 class RunningShard<Config> {
   readonly #main: ShardMain<Config>
-  readonly #stallDetector = new StallDetector(realScheduler)
+  readonly #stallDetector = new StallDetector(realScheduler, () => performance.eventLoopUtilization().idle)
   #start: StartMessage | undefined
   #mesh: MeshCore | undefined
   #service: ShardService | undefined

@@ -45,6 +45,29 @@ test('Watching again replaces threshold and listener and keeps the counters; aft
   assert.equal(scheduler.timerCount, 0)
 })
 
+test('An idle loop is looked at ten times a second, a busy one a hundred times.', async () => {
+  const scheduler = new ManualScheduler()
+  let idleShare = 1
+  let looks = 0
+  let idleMs = 0
+  let lastMs = 0
+  const detector = new StallDetector(scheduler, () => {
+    looks++
+    idleMs += (scheduler.now() - lastMs) * idleShare
+    lastMs = scheduler.now()
+    return idleMs
+  })
+  detector.watch()
+  await scheduler.advance(1_000)
+  assert.ok(looks < 30, `${looks}`)
+  idleShare = 0.5
+  await scheduler.advance(200)
+  looks = 0
+  await scheduler.advance(1_000)
+  assert.ok(looks >= 190 && looks <= 210, `${looks}`) // twice a look: when it looks and when it sets the next one
+  detector.stop()
+})
+
 test('A real loop that is kept busy for 120 ms is seen.', async () => {
   const detector = new StallDetector(realScheduler)
   const stalled = new Promise<Stall>(resolve => detector.watch(60, resolve))

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, test } from 'vitest'
 import { ShardStartError, SupervisorError } from './errors.ts'
-import type { SampleConfig, SampleOrder } from './sample-shard.ts'
+import type { FloodReport, SampleConfig, SampleOrder } from './sample-shard.ts'
 import { allowedCpus } from './supervisor/affinity.ts'
 import type { ShardReport, ShardState } from './supervisor/supervised-shard.ts'
 import { startShards, type Shards, type ShardsOptions } from './supervisor.ts'
@@ -208,6 +208,35 @@ test('A shard whose loop is stuck is killed when its drain is over, and does not
   )
   await shards.drain()
   assert.deepEqual(shards.reports[0]!.state, { kind: 'stopped', exit: { exitCode: undefined, signal: 'SIGKILL' } })
+})
+
+test('A peer that hangs costs its callers deadlines and refusals, bounded memory, and nothing after it goes on.', async () => {
+  const shards = start(2)
+  await shards.ready
+  await untilReaches(shards, 0, [1])
+  const flood = (callCount: number): Promise<FloodReport> => {
+    const report = new Promise<FloodReport>(resolve => {
+      const unsubscribe = shards.onMessage((_, payload) => {
+        unsubscribe()
+        resolve(payload as FloodReport)
+      })
+    })
+    order(shards, 0, { flood: 1, callCount, payloadBytes: 512 * 1024, deadlineMs: 700 })
+    return report
+  }
+  assert.deepEqual((await flood(20)).ends, new Map([['ok', 20]]))
+  const hanging = pidOf(shards, 1)
+  process.kill(hanging, 'SIGSTOP')
+  try {
+    const { ends, residentBytes } = await flood(1_000)
+    assert.deepEqual([...ends.keys()].sort(), ['DEADLINE', 'OVERLOADED'])
+    assert.ok(ends.get('DEADLINE')! >= 120 && ends.get('DEADLINE')! <= 130, `${ends.get('DEADLINE')}`)
+    assert.ok(residentBytes < 250_000_000, `${residentBytes}`)
+  } finally {
+    process.kill(hanging, 'SIGCONT')
+  }
+  for (let attempt = 0; (await flood(5)).ends.get('ok') !== 5; attempt++) assert.ok(attempt < 10)
+  assert.equal(pidOf(shards, 1), hanging)
 })
 
 test('A shard that gets SIGTERM or SIGINT drains before it exits.', async () => {

@@ -1,7 +1,9 @@
 /**
  * Deadlines of many calls with one timer. A hashed wheel: `SLOT_COUNT` slots of `SLOT_MS` each; an entry hangs in the slot
- * of its deadline in a doubly linked list, so adding and removing cost O(1) and one timer serves any number of calls. The
- * timer runs only while something waits. An entry expires at its deadline or up to two slots (20 ms) after it, never before.
+ * of its deadline in a doubly linked list, so adding and removing cost O(1). The timer waits for the next slot in which
+ * something hangs, not for each slot, because waking an idle core costs more than the sweep; it is not called off when
+ * entries are removed, so calls that are answered in time set no timer at all after the first. An entry expires at its
+ * deadline or up to one slot (10 ms) after it, never before.
  *
  *        slot 0      slot 1      slot 2  ...  slot 255
  *        [a <-> b]   []          [c]          []          a is due this round, b in two rounds: its dueSlot says so
@@ -26,7 +28,9 @@ export class DeadlineWheel<Entry extends WheelEntry> {
   #count = 0
   /** Slots up to and with this one have been emptied. */
   #sweptSlot = 0
-  #cancelTimer: (() => void) | undefined
+  /** Slot that the timer waits for; `Infinity` when there is none. */
+  #armedSlot = Infinity
+  #cancelTimer: () => void = () => {}
 
   /** `expire` is called for each entry that is due, after it left the wheel; it may add entries. */
   constructor(scheduler: Scheduler, expire: (entry: Entry) => void) {
@@ -51,7 +55,7 @@ export class DeadlineWheel<Entry extends WheelEntry> {
     if (head !== undefined) head.previous = entry
     this.#heads[slot] = entry
     this.#count++
-    this.#cancelTimer ??= this.#scheduler.after(SLOT_MS, this.#sweep)
+    if (entry.dueSlot < this.#armedSlot) this.#arm(entry.dueSlot, now)
   }
 
   /** Takes `entry` out. Harmless when it is not in. */
@@ -63,17 +67,29 @@ export class DeadlineWheel<Entry extends WheelEntry> {
     entry.dueSlot = -1
     entry.next = undefined
     entry.previous = undefined
-    if (--this.#count === 0) this.stop()
+    this.#count--
   }
 
   /** Stops the timer. Entries stay; `add` starts it again. */
   stop(): void {
-    this.#cancelTimer?.()
-    this.#cancelTimer = undefined
+    this.#cancelTimer()
+    this.#armedSlot = Infinity
+  }
+
+  #arm(slot: number, now: number): void {
+    this.#cancelTimer()
+    this.#armedSlot = slot
+    this.#cancelTimer = this.#scheduler.after(Math.max(slot * SLOT_MS - now, 0), this.#sweep)
+  }
+
+  #armNext(): void {
+    for (let slot = this.#sweptSlot + 1; slot <= this.#sweptSlot + SLOT_COUNT; slot++) {
+      if (this.#heads[slot % SLOT_COUNT] !== undefined) return this.#arm(slot, this.#scheduler.now())
+    }
   }
 
   readonly #sweep = (): void => {
-    this.#cancelTimer = undefined
+    this.#armedSlot = Infinity
     const nowSlot = Math.floor(this.#scheduler.now() / SLOT_MS)
     // After a long stall every slot is looked at once, not once per missed round.
     const firstSlot = Math.max(this.#sweptSlot + 1, nowSlot - SLOT_COUNT + 1)
@@ -90,6 +106,6 @@ export class DeadlineWheel<Entry extends WheelEntry> {
       this.remove(entry)
       this.#expire(entry)
     }
-    if (this.#count > 0) this.#cancelTimer ??= this.#scheduler.after(SLOT_MS, this.#sweep)
+    if (this.#count > 0) this.#armNext()
   }
 }
