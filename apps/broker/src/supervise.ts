@@ -59,7 +59,7 @@ export async function superviseNode(settings: BrokerSettings, log: Logger): Prom
         shard: report.shard,
         brokerId: brokerIdOf(identity.nodeId, report.shard),
         state: report.state.kind,
-        pid: 'pid' in report.state ? report.state.pid : null,
+        pid: report.pid ?? null,
         restarts: report.restartCount,
         listeners: shardListeners(settings, listeners, report.shard).map(({ name, host, port }) => ({
           name,

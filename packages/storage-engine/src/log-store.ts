@@ -30,7 +30,10 @@
 
 /** Where an entry keeps what the engine must know. All functions are pure, allocate nothing and never throw. */
 export interface EntryFormat {
-  /** Bytes from the start of an entry that the other functions may look at (except `isIntact`). */
+  /**
+   * Bytes from the start of an entry that the other functions may look at (except `isIntact`). The entry's own checksum must
+   * lie inside: the engine binds directly written ranges to their entries through these bytes.
+   */
   readonly headerBytes: number
   /** Bytes of the largest legal entry, header included. */
   readonly entryBytesMax: number
@@ -55,9 +58,12 @@ export interface LogFold {
    * stands for. Returns bytes that the engine stores (at most 1 MiB), or undefined for "nothing to keep".
    */
   snapshot(): Uint8Array | undefined
-  /** Called once at recovery, before any `replay`: the last snapshot, or undefined. */
+  /**
+   * Called at recovery before any `replay`, and again by `truncate` (the state must forget what was cut): the newest snapshot
+   * that is not beyond the end of the log, or undefined for "start empty".
+   */
   restore(snapshot: Uint8Array | undefined): void
-  /** Called at recovery for every entry after the snapshot, in order. `entry` is valid during the call only. */
+  /** Called after `restore` for every entry after that snapshot, in order. `entry` is valid during the call only. */
   replay(entry: Uint8Array): void
 }
 
@@ -118,7 +124,10 @@ export interface Log {
   findByTimestamp(timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined>
   /** The entry with the largest timestamp; of several, the first. */
   findMaxTimestamp(endBefore: number): Promise<EntryLocation | undefined>
-  /** Drops all entries at and after `offset` (an entry boundary); durable when it resolves. */
+  /**
+   * Drops all entries at and after `offset` (an entry boundary); durable when it resolves. Until then `append` answers `full`.
+   * Rewinds the log's fold.
+   */
   truncate(offset: number): Promise<void>
   /** Moves `startOffset` forward; whole segments below it are removed. Durable when it resolves. */
   trim(startOffset: number): Promise<void>
@@ -141,11 +150,26 @@ export interface StoreStatus {
   readonly journalBytesLive: number
   readonly memoryBytesFree: number
   /** Ranges that recovery or a read found damaged and that reads refuse. */
-  readonly damage: readonly { log: string; startOffset: number; endOffset: number; reason: string }[]
+  readonly damage: readonly Damage[]
+  /**
+   * The small state was lost (file missing, empty or broken) although this store had one: logs were rebuilt from their
+   * segments and the journal, but votes and other promises kept in `LogStore.state` are gone. Whoever votes must not.
+   */
+  readonly stateLost: boolean
+}
+
+/** Offsets [startOffset, endOffset) of a log that are known to be damaged; reads refuse them with `CORRUPT`. */
+export interface Damage {
+  readonly log: string
+  readonly startOffset: number
+  readonly endOffset: number
+  readonly reason: string
 }
 
 export interface LogStore {
   readonly state: StateStore
+  /** Why the store failed, once it did. */
+  readonly failure: Error | undefined
   /** Logs that exist, by name. Recovered by `openStore` before it resolves. */
   readonly logs: ReadonlyMap<string, Log>
   /** Creates logs; durable (one transaction for all) when it resolves. Names: `[A-Za-z0-9._-]{1,249}`. */

@@ -28,8 +28,8 @@ export class MetadataReplica {
     this.#mesh = options.mesh
     this.#sleep = options.sleep
     this.#mesh.serve(replicaServices.apply, async payload => {
-      const applied = decodeMessage<AppliedCommand>(payload)
-      await this.#inTurn(() => this.#apply(applied))
+      // Before the first load there is nothing to apply to, and that load will bring this command as well.
+      if (this.#loaded) await this.#inTurn(() => this.#apply(decodeMessage<AppliedCommand>(payload)))
       return encodeMessage({ revision: this.#state.revision })
     })
   }
@@ -49,7 +49,7 @@ export class MetadataReplica {
   }
 
   async #apply({ revision, command }: AppliedCommand): Promise<void> {
-    if (!this.#loaded || revision <= this.#state.revision) return
+    if (revision <= this.#state.revision) return
     if (revision === this.#state.revision + 1) return this.#become(apply(this.#state, command).state)
     await this.#fetch()
   }
