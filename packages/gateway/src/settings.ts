@@ -89,6 +89,12 @@ function requireAtLeast(settings: GatewaySettings, name: NumericSetting, least: 
 /** One per gateway: where the bytes of connections without a partial request land. Resident: this much per shard. */
 export const LANDING_BUFFER_BYTES = 256 * 1024
 
+/** What a connection may send into the landing buffer before it has shown that it sends much, or while memory is short. */
+export const FIRST_READ_BYTES = 8 * 1024
+
+/** A read into the landing buffer may take this fraction of what is left of the receive budget. */
+export const LANDING_BUDGET_SHARE = 16
+
 /** Smallest buffer a connection gets for itself, while a partial or waiting request needs keeping. */
 export const OWN_BUFFER_BYTES_MIN = 16 * 1024
 

@@ -76,7 +76,7 @@ export class Connection implements ReceiveSink, ExchangeOwner, MemoryWaiter, Adm
     this.dial = dial
     this.#onClosed = onClosed
     this.#input = new ReceiveBuffer(rooms.memory, this, rooms.settings.requestBytesMax)
-    this.#nextTarget = rooms.memory.landing
+    this.#nextTarget = this.#input.targetWhilePaused()
     this.#lastActiveMs = rooms.host.clock.monotonic()
     this.#receiver = receiveFrom(accepted, this, rooms.settings.receive)
     const socket = this.#receiver.socket
@@ -318,6 +318,7 @@ export class Connection implements ReceiveSink, ExchangeOwner, MemoryWaiter, Adm
       return
     }
     if (this.#input.target() === null) return this.rooms.memory.wait(this)
+    this.rooms.memory.passOn()
     this.#nextTarget = this.#input.targetWhilePaused()
     this.#reading = true
     this.#partialSinceMs = 0
@@ -355,7 +356,8 @@ export class Connection implements ReceiveSink, ExchangeOwner, MemoryWaiter, Adm
   }
 
   #watchPartial(): void {
-    if (this.#input.ownBytes > 0) this.#armTimer(OWN_BUFFER_IDLE_MS)
+    if (this.#input.ownBytes > 0)
+      this.#armTimer(Math.min(OWN_BUFFER_IDLE_MS, this.rooms.settings.requestAssemblyTimeoutMs))
     if (this.#blocked || this.#input.byteCount === 0) this.#partialSinceMs = 0
     else if (this.#partialSinceMs === 0) this.#partialSinceMs = this.#lastActiveMs
   }

@@ -15,7 +15,7 @@ function feed(
 ) {
   const input = new ReceiveBuffer(memory, nobody, FRAME_MAX)
   const frames: Buffer[] = []
-  let target: Uint8Array = memory.landing
+  let target = input.targetWhilePaused()
   for (let at = 0, read = 1; at < stream.length; read++) {
     const byteCount = Math.min(sizeOf(read), target.length, stream.length - at)
     target.set(stream.subarray(at, at + byteCount), 0)
@@ -106,6 +106,25 @@ test('when the budget is spent one connection may go on, the next one has to wai
   memory.give(larger as Uint8Array, first)
   expect(woken).toEqual(['second'])
   expect(memory.take(1, second, false)).not.toBeNull()
+})
+
+test('when those that wait hold the whole budget, one after the other may exceed it', () => {
+  const memory = new ReceiveMemory(LANDING_BUFFER_BYTES)
+  const order: number[] = []
+  const half = LANDING_BUFFER_BYTES / 2
+  const owners = [0, 1, 2].map(i => ({ onMemory: () => void order.push(i) }))
+  const held = owners.map(owner => memory.take(half, owner, true) as Uint8Array)
+  const grown = memory.take(LANDING_BUFFER_BYTES, owners[0] ?? nobody, false) as Uint8Array
+  expect(grown).not.toBeNull()
+  for (const owner of owners.slice(1)) {
+    expect(memory.take(LANDING_BUFFER_BYTES, owner, false)).toBeNull()
+    memory.wait(owner)
+  }
+  memory.give(held[0] as Uint8Array, owners[0] ?? nobody)
+  expect(order).toEqual([])
+  memory.give(grown, owners[0] ?? nobody)
+  expect(order).toEqual([1])
+  expect(memory.take(LANDING_BUFFER_BYTES, owners[1] ?? nobody, false)).not.toBeNull()
 })
 
 test('bytes that must be kept are refused beyond twice the budget', () => {

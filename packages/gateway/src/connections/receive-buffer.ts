@@ -12,6 +12,7 @@
  * For a large frame the target ends where the frame ends: the next frame then starts at the front of an empty buffer and
  * nothing ever has to be moved down.
  */
+import { FIRST_READ_BYTES } from '../settings.ts'
 import type { MemoryWaiter, ReceiveMemory } from './receive-memory.ts'
 
 /** Below this, what is missing of a frame is not worth a read of its own. */
@@ -31,6 +32,9 @@ export class ReceiveBuffer {
   #end = 0
   #targetInOwn = false
   #lastFrameBytes = 0
+  /** The last read filled its target: the client sends much, larger reads pay off. */
+  #fullRead = false
+  #targetBytes: number
   /** Where the frame seen by `peek` begins (behind its size) and ends. */
   frameStart = 0
   frameEnd = 0
@@ -41,6 +45,7 @@ export class ReceiveBuffer {
     this.#owner = owner
     this.#frameBytesMax = frameBytesMax
     this.#source = memory.landing
+    this.#targetBytes = memory.landing.length
   }
 
   /** The array that `frameStart` and `frameEnd` are positions of. */
@@ -65,6 +70,7 @@ export class ReceiveBuffer {
 
   /** `byteCount` bytes arrived at the last target. False: they cannot be kept, close the connection. */
   received(byteCount: number): boolean {
+    this.#fullRead = byteCount === this.#targetBytes
     if (this.#targetInOwn) {
       this.#end += byteCount
       return true
@@ -110,9 +116,23 @@ export class ReceiveBuffer {
 
   /** Where the next read goes, when reading goes on. Null: the own buffer is full and the memory budget is spent. */
   target(): Uint8Array | null {
+    const target = this.#target()
+    if (target !== null) this.#targetBytes = target.length
+    return target
+  }
+
+  /** Where the next read goes after a pause, and the first one: never the own buffer. */
+  targetWhilePaused(): Uint8Array {
+    this.#targetInOwn = false
+    this.#targetBytes = FIRST_READ_BYTES
+    return this.#memory.landing.subarray(0, FIRST_READ_BYTES)
+  }
+
+  #target(): Uint8Array | null {
     this.#targetInOwn = false
     if (this.#start === this.#end) {
-      if (this.#own === null) return this.#memory.landing
+      const landingBytes = this.#fullRead ? this.#memory.landingBytes : FIRST_READ_BYTES
+      if (this.#own === null) return this.#memory.landing.subarray(0, landingBytes)
       this.#targetInOwn = true
       this.#source = this.#own
       this.#start = 0
@@ -122,12 +142,6 @@ export class ReceiveBuffer {
     if (!this.#makeRoom()) return null
     this.#targetInOwn = true
     return this.#source.subarray(this.#end, this.#readEnd())
-  }
-
-  /** Where the next read goes after a pause: never the own buffer. */
-  targetWhilePaused(): Uint8Array {
-    this.#targetInOwn = false
-    return this.#memory.landing
   }
 
   /** Gives an own buffer back. Only when empty, and when no read can land in it any more. */
@@ -142,7 +156,7 @@ export class ReceiveBuffer {
   }
 
   #wantsOwnWhenEmpty(): boolean {
-    return this.#lastFrameBytes > this.#memory.landing.length / 4
+    return this.#lastFrameBytes > this.#memory.landing.length / 4 && !this.#memory.short
   }
 
   #readEnd(): number {

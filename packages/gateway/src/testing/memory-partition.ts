@@ -2,7 +2,7 @@
  * A partition in memory behind the gateway's port: real batches with real offsets, and switches for everything that a test
  * wants to go wrong. Not a log: nothing is validated beyond what the tests of the gateway look at.
  */
-import { batchHeader, type ErrorName } from '@milena/wire-protocol'
+import { batchHeader, defaultValidationOptions, type ErrorName, validateBatch } from '@milena/wire-protocol'
 import type {
   AppendOptions,
   AppendResult,
@@ -30,6 +30,8 @@ export class MemoryPartition implements PartitionPort {
   refuseAppends: ErrorName | null = null
   /** Appends throw this. */
   failAppends: Error | null = null
+  /** Batches are checked as a real log checks them. */
+  validate = false
   /** Batches are counted but not kept: for measuring the gateway alone. */
   drop = false
   /** Reads answer in a later turn, as from disk. */
@@ -71,6 +73,11 @@ export class MemoryPartition implements PartitionPort {
     if (this.failAppends !== null) return Promise.reject(this.failAppends)
     if (this.refuseAppends !== null) return Promise.resolve(this.#refused(this.refuseAppends))
     if (records.length < batchHeader.headerBytes) return Promise.resolve(this.#refused('CORRUPT_MESSAGE'))
+    if (this.validate) {
+      const checks = { ...defaultValidationOptions, apiVersion: options.apiVersion, timestampAfterMaxMs: Infinity }
+      const found = validateBatch(records, 0, records.length, checks)
+      if (found.kind === 'invalid') return Promise.resolve(this.#refused(found.error))
+    }
     const baseOffset = this.#nextOffset
     this.#nextOffset += batchHeader.lastOffsetDelta(records, 0) + 1
     if (!this.drop) {
