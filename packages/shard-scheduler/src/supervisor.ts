@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert'
 import { randomBytes } from 'node:crypto'
-import { tmpdir } from 'node:os'
 import { ShardStartError, SupervisorError } from './errors.ts'
 import { realScheduler } from './real-scheduler.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -31,7 +30,10 @@ export interface ShardsOptions {
   readonly entry: URL
   /** Given to every shard's main as `context.config`. Structured-cloned. */
   readonly config?: unknown
-  /** Folder for the mesh's sockets, made when absent (default the system's temporary folder). */
+  /**
+   * Folder for the mesh's sockets, made when absent; belongs to this broker alone (default: none, sockets go to a private folder
+   * in the system's temporary folder). Each start makes a private folder inside.
+   */
   readonly socketFolder?: string
   /** Flags for node (default `recommendedShardExecArgv()`). */
   readonly execArgv?: readonly string[]
@@ -113,7 +115,7 @@ class Supervisor implements Shards {
     this.ready.catch(() => {}) // whoever waits sees it; nobody has to wait
     this.#becomeReady = ready.resolve
     this.#becomeFailed = ready.reject
-    this.#socketFolder = shardCount === 1 ? '' : createSocketFolder(options.socketFolder ?? tmpdir())
+    this.#socketFolder = shardCount === 1 ? '' : createSocketFolder(options.socketFolder)
     const plan = planProcesses(options, this.#log)
     const token = randomBytes(32).toString('base64url')
     this.#shards = Array.from({ length: shardCount }, (_, shard) => this.#supervise(shard, options, plan, token))

@@ -1,14 +1,15 @@
 /**
  * Real implementation of the mesh's links: gRPC over Unix sockets. Each shard serves `Link` on its own socket in the broker's
- * private folder and dials every shard with a higher number, so a pair has exactly one stream. Each side names its shard
- * and its incarnation (random per process) and proves membership by the broker's token before anything else is read.
+ * private folder and dials every shard with a higher number, so a pair has exactly one stream. Each side names its shard and proves
+ * membership by the broker's token before anything else is read. A process that restarts is a new stream and so a new link:
+ * nothing of its predecessor's calls can meet it.
  *
  *       shard 0 ──dials──► shard 1            a stream that ends: link down on both sides, the dialling side tries again
  *          └────dials──► shard 2 ◄──dials── 1    after 10 ms, 20 ms, ... `REDIAL_DELAY_MAX_MS`
  *
  * Loaded only when there are peers: gRPC alone takes about 60 ms to import.
  */
-import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { existsSync, rmSync } from 'node:fs'
 import type { ServerHttp2Stream } from 'node:http2'
@@ -60,7 +61,6 @@ export async function openGrpcTransport(core: MeshCore, options: GrpcTransportOp
 class GrpcTransport implements MeshTransport {
   readonly #core: MeshCore
   readonly #options: GrpcTransportOptions
-  readonly #incarnation = randomBytes(8).toString('hex')
   readonly #channelOptions: grpc.ChannelOptions
   readonly #server: grpc.Server
   readonly #dialers: Dialer[] = []
@@ -114,7 +114,6 @@ class GrpcTransport implements MeshTransport {
   #identify(): grpc.Metadata {
     const metadata = new grpc.Metadata()
     metadata.set('shard', String(this.#core.shard))
-    metadata.set('incarnation', this.#incarnation)
     metadata.set('token', this.#options.token)
     return metadata
   }

@@ -32,7 +32,12 @@ test('Where paths would be too long for a socket, the folder goes to the tempora
 test('Folders of supervisors that are gone are removed, those of living ones and other things stay.', () => {
   const run = join(parent, 'stale')
   // Process ids end at 4,194,304 on Linux: the first of these names no process. 1 lives always.
-  for (const name of ['mesh-4999999-abcdef', 'mesh-1-abcdef', `mesh-${process.pid}-former`, 'other']) {
+  for (const name of [
+    'milena-mesh-4999999-abcdef',
+    'milena-mesh-1-abcdef',
+    `milena-mesh-${process.pid}-former`,
+    'other'
+  ]) {
     mkdirSync(join(run, name), { recursive: true })
   }
   const mine = createSocketFolder(run)
@@ -41,6 +46,6 @@ test('Folders of supervisors that are gone are removed, those of living ones and
     readdirSync(run)
       .map(name => join(run, name))
       .sort(),
-    [join(run, 'mesh-1-abcdef'), join(run, 'other'), mine, again].sort()
+    [join(run, 'milena-mesh-1-abcdef'), join(run, 'other'), mine, again].sort()
   )
 })

@@ -11,7 +11,7 @@ import { SupervisorError } from '../errors.ts'
 /** Longest path of a socket, bytes, without the terminating zero; the shorter one of Linux and macOS. */
 export const SOCKET_PATH_BYTES_MAX = 103
 
-const PREFIX = 'mesh-'
+const PREFIX = 'milena-mesh-'
 /** Longest name of a socket in the folder: `/s` and a shard number of up to five digits. */
 const SOCKET_NAME_BYTES_MAX = 7
 const RANDOM_CHARACTERS = 6
@@ -23,18 +23,14 @@ export function socketPath(folder: string, shard: number): string {
 }
 
 /**
- * Makes a fresh private folder inside `parent` (made when absent), or in the temporary folder when paths would get too long.
- * Folders of supervisors that are gone are removed. Throws `SupervisorError` (`SOCKET_FOLDER`) when it cannot be made private.
+ * Makes a fresh private folder inside `parent` (made when absent), or in the temporary folder when there is no parent or paths
+ * in it would get too long. Throws `SupervisorError` (`SOCKET_FOLDER`) when it cannot be made private.
+ *
+ * @param parent Belongs to one broker: folders that its former supervisors left there are removed.
  */
-export function createSocketFolder(parent: string): string {
+export function createSocketFolder(parent: string | undefined): string {
   const name = `${PREFIX}${process.pid}-`
-  const lengthBytes = Buffer.byteLength(join(parent, name)) + RANDOM_CHARACTERS + SOCKET_NAME_BYTES_MAX
-  const short = lengthBytes <= SOCKET_PATH_BYTES_MAX
-  if (short) {
-    mkdirSync(parent, { recursive: true })
-    removeStaleFolders(parent)
-  }
-  const folder = mkdtempSync(join(short ? parent : tmpdir(), short ? name : `milena-${name}`))
+  const folder = mkdtempSync(join(prepareParent(parent, name) ?? tmpdir(), name))
   chmodSync(folder, 0o700)
   assertPrivate(folder)
   created.add(folder)
@@ -45,6 +41,16 @@ export function createSocketFolder(parent: string): string {
 export function removeSocketFolder(folder: string): void {
   created.delete(folder)
   rmSync(folder, { recursive: true, force: true })
+}
+
+/** Makes `parent` ready, unless sockets in it would have too long a path. */
+function prepareParent(parent: string | undefined, name: string): string | undefined {
+  if (parent === undefined) return undefined
+  const lengthBytes = Buffer.byteLength(join(parent, name)) + RANDOM_CHARACTERS + SOCKET_NAME_BYTES_MAX
+  if (lengthBytes > SOCKET_PATH_BYTES_MAX) return undefined
+  mkdirSync(parent, { recursive: true })
+  removeStaleFolders(parent)
+  return parent
 }
 
 function assertPrivate(folder: string): void {
