@@ -53,24 +53,35 @@ export interface RaftConfig {
 export type OpenRaftNode = <Payload>(config: RaftConfig, hardState: HardState, log: RecoveredLog) => RaftNode<Payload>
 
 /** How far a follower is, as its leader knows. */
-export type Progress = {
+export type Progress = ProgressCommon &
+  (
+    | {
+        /** Where its log agrees is not known: one append at a time, until one matches. */
+        readonly kind: 'probe'
+        readonly nextIndex: Index
+        /** An append is under way. */
+        readonly waiting: boolean
+      }
+    | {
+        /** It agrees: entries are sent ahead, within `inflightCountMax` and `inflightBytesMax`. */
+        readonly kind: 'replicate'
+        readonly nextIndex: Index
+        readonly inflightCount: number
+        readonly inflightBytes: number
+      }
+    | {
+        /** It needs entries that are gone here: a snapshot is on its way. */
+        readonly kind: 'snapshot'
+        readonly snapshotIndex: Index
+      }
+  )
+
+export interface ProgressCommon {
   /** Highest entry that the follower is known to hold durably. */
   readonly matchIndex: Index
   /** Heard of since the last check of the quorum. */
   readonly active: boolean
-} & (
-  | /** Where its log agrees is not known: one append at a time, until one matches. */
-    { readonly kind: 'probe'; readonly nextIndex: Index; readonly waiting: boolean }
-    /** It agrees: entries are sent ahead, within `inflightCountMax` and `inflightBytesMax`. */
-  | {
-      readonly kind: 'replicate'
-      readonly nextIndex: Index
-      readonly inflightCount: number
-      readonly inflightBytes: number
-    }
-  /** It needs entries that are gone here: a snapshot is on its way. */
-  | { readonly kind: 'snapshot'; readonly snapshotIndex: Index }
-)
+}
 
 export type Role =
   | { readonly kind: 'follower'; readonly leader: ReplicaId | undefined }

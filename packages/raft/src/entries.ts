@@ -3,7 +3,7 @@
  * not keep it. Entries that are not the host's data (elections, membership) are Raft's own and carry no payload, so a host
  * that numbers records gives them no number: index counts entries, an offset counts what is inside them.
  */
-import type { Membership } from './membership.ts'
+import type { Membership, ReplicaId } from './membership.ts'
 
 /** Position in the log: 1 for the first entry, 0 for "before the first". Safe integer. */
 export type Index = number
@@ -43,7 +43,7 @@ export type Entry<Payload> =
 export interface HardState {
   readonly term: Term
   /** Whom this replica voted for in `term`. */
-  readonly votedFor: number | undefined
+  readonly votedFor: ReplicaId | undefined
 }
 
 /** A state that stands for all entries up to one. Its data is the host's and travels outside of Raft. */
