@@ -3,13 +3,14 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import grpc from '@grpc/grpc-js'
 import { afterAll, describe, test } from 'vitest'
 import { MeshError } from './errors.ts'
 import type { Mesh } from './mesh.ts'
 import { meshCompliance, type OpenMeshes } from './mesh/mesh-compliance.ts'
 import type { MeshLimits } from './mesh/mesh-limits.ts'
 import { openSocketMesh } from './socket-mesh.ts'
-import { createSocketFolder } from './supervisor/socket-folder.ts'
+import { createSocketFolder, socketPath } from './supervisor/socket-folder.ts'
 
 const parent = mkdtempSync(join(tmpdir(), 'milena-test-'))
 afterAll(() => rmSync(parent, { recursive: true, force: true }))
@@ -127,6 +128,31 @@ describe('a mesh over Unix sockets', () => {
     assert.equal(new Set(seen).size, 1)
     assert.equal(seen[0], 50)
     await Promise.all(meshes.map(mesh => mesh.close()))
+  })
+
+  test('A member that sends what is no batch loses its link, and only that.', async () => {
+    const socketFolder = createSocketFolder(parent)
+    const mesh = await openSocketMesh({ shard: 1, shardCount: 2, socketFolder, token: TOKEN })
+    const metadata = new grpc.Metadata()
+    metadata.set('shard', '0')
+    metadata.set('token', TOKEN)
+    const client = new grpc.Client(`unix:${socketPath(socketFolder, 1)}`, grpc.credentials.createInsecure())
+    const identity = (bytes: Buffer): Buffer => bytes
+    const stream = client.makeBidiStreamRequest('/milena.mesh.v1.Mesh/Link', identity, identity, metadata)
+    const changes: boolean[] = []
+    mesh.onPeerChange((_, reachable) => changes.push(reachable))
+    const ended = new Promise<grpc.ServiceError>(resolve => stream.on('error', resolve))
+    stream.resume()
+    await peerChange(mesh, 0, true)
+    stream.write(Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 2, 3]))
+    assert.equal((await ended).code, grpc.status.INTERNAL)
+    client.close()
+    assert.deepEqual(changes, [true, false])
+    const peer = await openSocketMesh({ shard: 0, shardCount: 2, socketFolder, token: TOKEN })
+    peer.serve('echo', payload => payload)
+    await allReachable(mesh)
+    assert.deepEqual([...(await mesh.submitTo(0, 'echo', Uint8Array.of(6)))], [6])
+    await Promise.all([mesh.close(), peer.close()])
   })
 
   test('A broker of one shard opens no socket.', async () => {
