@@ -5,11 +5,13 @@
  *   host ── localhost:9092 ──► published port ──► broker      the client is told localhost, and reaches every shard there
  *   container ── milena:9092 ──► compose network ──► broker   the client is told the container's address
  *
- * Then restarts the container and reads everything again. Takes the container down with its volume, whatever happened.
+ * Then restarts the container and reads everything again, and looks at a broker to which io_uring is forbidden. Takes the container down with its volume, whatever happened.
  * Ends with `N passed, N failed`; with exit code 75 and a reason where no container engine can be had.
  */
 import { runProgram, type ProgramResult } from '@milena/bench'
-import { resolve } from 'node:path'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 
 const root = resolve(import.meta.dirname, '../../..')
 const baseImage = 'node:26-bookworm-slim'
@@ -92,13 +94,41 @@ async function useIt(): Promise<void> {
   )
 }
 
+/** The broker where the kernel's filter forbids io_uring, as container engines do by default since 2023. */
+async function useThreads(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'milena-seccomp-'))
+  const profile = join(folder, 'profile.json')
+  const calls = ['io_uring_setup', 'io_uring_enter', 'io_uring_register']
+  const denied = { names: calls, action: 'SCMP_ACT_ERRNO', errnoRet: 1 }
+  writeFileSync(profile, JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW', syscalls: [denied] }))
+  const name = `${project}-threads`
+  try {
+    const options = ['--detach', '--rm', '--name', name, '--security-opt', `seccomp=${profile}`]
+    note('it starts where io_uring is forbidden', await docker(['run', ...options, 'milena', '--shards', '1']))
+    const until = performance.now() + minutes / 2
+    let logs = ''
+    while (!logs.includes('"ready"') && performance.now() < until) {
+      await new Promise(resolve => setTimeout(resolve, 250))
+      logs = (await docker(['logs', name])).stderr
+    }
+    const said = logs.split('\n').filter(line => line.includes('io_uring is not used'))
+    note('it says once why it uses threads', { code: said.length === 1 ? 0 : 1, stdout: said.join('\n'), stderr: logs })
+  } finally {
+    await docker(['rm', '--force', name])
+    rmSync(folder, { recursive: true })
+  }
+}
+
 const reason = await obstacle()
 if (reason !== undefined) {
   process.stdout.write(`${reason}\n`)
   process.exitCode = skipCode
 } else {
   try {
-    if (await build()) await useIt()
+    if (await build()) {
+      await useIt()
+      await useThreads()
+    }
   } finally {
     await compose('down', '--volumes', '--timeout', '5')
   }
