@@ -41,7 +41,7 @@ await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) 
     disk,
     directory,
     openState: () => openLmdbState({ path: join(directory, 'state') }),
-    newStoreIdentity: () => randomBytes(16),
+    randomBytes,
     listeners: shardListeners(settings, listeners, shard),
     advertising: config.advertising,
     ports: name => portsOf(listeners, name, mesh.shardCount),

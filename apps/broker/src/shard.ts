@@ -46,7 +46,8 @@ export interface ShardOptions {
   readonly disk: Disk
   readonly directory: string
   readonly openState: () => Promise<StateBackend>
-  readonly newStoreIdentity: () => Uint8Array
+  /** Unpredictable bytes, for ids. */
+  readonly randomBytes: (count: number) => Uint8Array
   readonly listeners: readonly ShardListener[]
   readonly advertising: Advertising
   /** Ports of all shards of this node on a listener, by shard. Shared: `onListening` fills in what was 0. */
@@ -152,7 +153,7 @@ async function openShardStore(options: ShardOptions, table: PartitionTable): Pro
     format: batchFormat,
     clock,
     scheduler: { soon: options.soon },
-    newIdentity: options.newStoreIdentity,
+    newIdentity: () => options.randomBytes(16),
     settings: { memoryBytes: settings['store.memory.bytes'], journalBytes: settings['journal.bytes'] },
     folds: name => table.foldOf(name),
     onFlushed: logs => table.flushed(logs),
@@ -177,7 +178,7 @@ async function openShardStore(options: ShardOptions, table: PartitionTable): Pro
 async function startController(options: ShardOptions, store: LogStore): Promise<void> {
   const { settings, mesh, identity } = options
   const commands = await CommandLog.open(store, options.clock.now)
-  const controller = new Controller({ commands, mesh, settings })
+  const controller = new Controller({ commands, mesh, settings, randomBytes: options.randomBytes })
   await controller.registerNode({ nodeId: identity.nodeId, shardCount: mesh.shardCount, rack: settings['broker.rack'] })
   controller.serve()
 }

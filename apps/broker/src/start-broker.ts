@@ -86,7 +86,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Emb
       settings,
       identity,
       mesh,
-      newStoreIdentity: () => randomBytes(16),
+      randomBytes,
       listeners: listeners.map(({ name, host, port }) =>
         embeddedListener(settings, name, host, port, shard, ports.get(name)?.[0])
       ),

@@ -5,7 +5,6 @@
  * cannot be reached is left out; it fetches the whole state when it comes back. `createTopics` answers when every reachable
  * shard has applied the command and opened its partitions.
  */
-import { randomBytes } from 'node:crypto'
 import type { TopicRequest, TopicResult } from '@milena/gateway'
 import type { Mesh } from '@milena/shard-scheduler'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
@@ -23,13 +22,20 @@ export class Controller {
   readonly #commands: CommandLog
   readonly #mesh: Mesh
   readonly #settings: BrokerSettings
+  readonly #randomBytes: (count: number) => Uint8Array
   /** Proposals take turns. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(options: { commands: CommandLog; mesh: Mesh; settings: BrokerSettings }) {
+  constructor(options: {
+    commands: CommandLog
+    mesh: Mesh
+    settings: BrokerSettings
+    randomBytes: (count: number) => Uint8Array
+  }) {
     this.#commands = options.commands
     this.#mesh = options.mesh
     this.#settings = options.settings
+    this.#randomBytes = options.randomBytes
   }
 
   get state(): ClusterState {
@@ -63,7 +69,7 @@ export class Controller {
 
   async createTopics(requests: readonly TopicRequest[], validateOnly: boolean): Promise<readonly TopicResult[]> {
     const { results, published } = await this.#inTurn(async () => {
-      const plan = planTopics(this.#commands.state, requests, this.#settings, newTopicId)
+      const plan = planTopics(this.#commands.state, requests, this.#settings, () => this.#newTopicId())
       if (validateOnly || plan.topics.length === 0) return { results: plan.results, published: undefined }
       await this.#commands.execute({ type: 'create-topics', version: 1, topics: plan.topics })
       return {
@@ -122,12 +128,12 @@ export class Controller {
     this.#turn = result.catch(() => undefined)
     return result
   }
-}
 
-/** A random topic id in Kafka's text form; never one that starts with '-' (tools would take it for an option). */
-function newTopicId(): string {
-  for (;;) {
-    const id = randomBytes(16).toString('base64url')
-    if (!id.startsWith('-')) return id
+  /** A random topic id in Kafka's text form; never one that starts with '-', which tools would take for an option. */
+  #newTopicId(): string {
+    for (;;) {
+      const id = Buffer.from(this.#randomBytes(16)).toString('base64url')
+      if (!id.startsWith('-')) return id
+    }
   }
 }
