@@ -65,6 +65,8 @@ export interface Handler<A extends Api = Api> {
   readonly servedFrom?: number
   /** May run beside other pipelined requests of the same connection, because its effects happen before `handle` returns. */
   readonly pipelined?: boolean
+  /** Its requests carry data that the host has to keep: they wait while the host's admission is closed. */
+  readonly carriesData?: boolean
   handle(context: RequestContext, request: RequestOf<A>): Outcome<A> | Promise<Outcome<A>>
   /** The response that says `error` for everything asked. */
   refuse(context: RequestContext, request: RequestOf<A>, error: ErrorName): Outcome<A>
@@ -76,6 +78,7 @@ export interface AnyHandler {
   readonly versions: VersionRange
   readonly servedFrom?: number
   readonly pipelined?: boolean
+  readonly carriesData?: boolean
   handle(context: RequestContext, request: unknown): unknown
   refuse(context: RequestContext, request: unknown, error: ErrorName): unknown
 }

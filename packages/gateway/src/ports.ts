@@ -220,7 +220,7 @@ export interface CoordinatorsPort {
   ): Promise<{ readonly brokerId: number } | { readonly error: ErrorName; readonly message: string | null }>
 }
 
-/** Back-pressure from the host's memory: connections stop reading requests while it is closed. */
+/** Back-pressure from the host's memory: while it is closed, connections read no further when a Produce is next. */
 export interface AdmissionPort {
   readonly open: boolean
   whenOpen(): Promise<void>

@@ -1,5 +1,6 @@
 /**
- * Whether a request may start now: bytes of requests in the works per shard, and the host's own say (its memory).
+ * Whether a request may start now: bytes of requests in the works per shard, and for requests that bring data the host's own
+ * say (its memory): reading and administration go on while a busy disk holds up producers.
  *
  * A connection whose next request may not start stops reading and stands in line here; it is called when requests finished
  * or the host opened again. Nothing is rejected: a slow broker makes slow clients, not errors.
@@ -29,13 +30,10 @@ export class RequestAdmission {
     return this.#bytes
   }
 
-  /** Whether the host takes requests at all. */
-  get open(): boolean {
-    return this.#port.open
-  }
-
-  mayEnter(byteCount: number): boolean {
-    return this.#port.open && (this.#bytes === 0 || this.#bytes + byteCount <= this.#bytesMax)
+  /** `carriesData`: the host must be open for it, too. */
+  mayEnter(byteCount: number, carriesData: boolean): boolean {
+    if (carriesData && !this.#port.open) return false
+    return this.#bytes === 0 || this.#bytes + byteCount <= this.#bytesMax
   }
 
   enter(byteCount: number): void {
@@ -44,7 +42,7 @@ export class RequestAdmission {
 
   leave(byteCount: number): void {
     this.#bytes -= byteCount
-    if (this.#waiters.size > 0 && this.#port.open) this.#wakeAll()
+    if (this.#waiters.size > 0) this.#wakeAll()
   }
 
   /** Stands `waiter` in line; it is called once. */

@@ -135,10 +135,11 @@ describe.each(['static', 'events'] as const)('receiving by %s', receive => {
     expect(served.gateway.stats()).toMatchObject({ receiveBufferBytes: 0, requestBytesInFlight: 0 })
   })
 
-  test('a closed admission stops requests but not ApiVersions, and lets them through when it opens', async () => {
+  test('a closed admission holds up Produce and nothing else, and lets it through when it opens', async () => {
     const client = await start({ receive })
     served.host.admission.close()
     expect((await client.request(apis.apiVersions, 4, software)).errorCode).toBe(0)
+    expect((await client.request(apis.metadata, 12, { topics: [] })).topics).toEqual([])
     for (let i = 0; i < 50; i++) client.sendBytes(produceBytes(client, 20_000))
     await pause(50)
     expect(served.host.cluster.partition('a', 0).appends).toHaveLength(0)

@@ -176,12 +176,14 @@ export class Connection implements ReceiveSink, ExchangeOwner, MemoryWaiter, Adm
     const { bytes, frameStart, frameEnd } = this.#input
     if (this.#draining || this.#output.byteCount >= settings.outputQueueBytesMax) return false
     const apiKey = int16At(bytes, frameStart)
+    const handler = table.handler(apiKey)
     if (this.#first !== null) {
       if (this.#barrier || this.#pendingCount >= settings.inFlightRequestsMax) return false
-      if (table.handler(apiKey)?.pipelined !== true) return false
+      if (handler?.pipelined !== true) return false
     }
-    // ApiVersions costs nothing and tells a client that we are alive, so it passes even a closed door.
-    if (apiKey === API_VERSIONS_KEY || admission.mayEnter(frameEnd - frameStart)) return true
+    // ApiVersions costs nothing and tells a client that we are alive, so it waits for nobody.
+    if (apiKey === API_VERSIONS_KEY) return true
+    if (admission.mayEnter(frameEnd - frameStart, handler?.carriesData === true)) return true
     admission.wait(this)
     return false
   }

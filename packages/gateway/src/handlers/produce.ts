@@ -23,6 +23,7 @@ export const produceHandler: Handler<typeof apis.produce> = {
   versions: { min: 0, max: 13 },
   servedFrom: 3,
   pipelined: true,
+  carriesData: true,
   handle(context, request) {
     const { acks } = request
     if (acks !== 0 && acks !== 1 && acks !== -1) return refuse(context, request, 'INVALID_REQUIRED_ACKS')
