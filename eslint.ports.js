@@ -30,11 +30,12 @@ export const portImplementations = [
   'packages/shard-scheduler/src/supervisor/shard-child.ts',
   'packages/shard-scheduler/src/supervisor/socket-folder.ts',
 
-  // Real disks.
+  // Real disks, and LMDB's folder.
   'packages/storage-engine/src/disks/posix-names.ts',
   'packages/storage-engine/src/disks/ring/native.ts',
   'packages/storage-engine/src/disks/ring/ring.ts',
   'packages/storage-engine/src/disks/thread-disk.ts',
+  'packages/storage-engine/src/state/lmdb-state.ts',
 
   // Test doubles: they stand for the world, or run a real piece of it for a test.
   'packages/*/src/testing/**/*.ts',
