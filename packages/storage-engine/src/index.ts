@@ -1,11 +1,20 @@
 /**
- * @milena/storage-engine
+ * Logs on direct-I/O segments behind a shard-wide journal.
+ *
+ * A *store* holds many logs and belongs to one process. Appends are copied once, into page memory that mirrors the segment
+ * files; whatever waits in all logs is made durable together, by one device write for the many small appends and by direct
+ * writes for the large ones; reads of the tail are views. The README says what appended, flushed and readable mean, draws the
+ * layouts on disk, and shows a running example; `log-store.ts` is the contract in types.
+ *
+ * The engine knows no Kafka: where an entry keeps its offsets, timestamp and checksum is told by an `EntryFormat`. It takes
+ * clock, event loop, disk and small durable state as ports (`StoreOptions`). Fakes: `@milena/storage-engine/testing`.
  */
 export type { AlignedBuffer, Disk, DiskFile, OpenOptions } from './disk.ts'
+export { MemoryDisk, type MemoryDiskOptions } from './disks/memory-disk.ts'
 export { openDisk, type OpenDiskOptions, type OpenedDisk } from './disks/open-disk.ts'
-export { MemoryDisk } from './disks/memory-disk.ts'
 export { DiskError, StoreError, type DiskErrorCode, type StoreErrorCode } from './errors.ts'
 export type {
+  Damage,
   EntryFormat,
   EntryLocation,
   Log,
@@ -16,7 +25,15 @@ export type {
   StateStore,
   StoreStatus
 } from './log-store.ts'
-export type { Clock, Scheduler, StateBackend, StoreLogger, StoreOptions, StoreSettings } from './store-options.ts'
-export { MemoryStateDevice } from './state/memory-state.ts'
+export { openLmdbState, type LmdbStateOptions } from './state/lmdb-state.ts'
+export { MemoryStateDevice, type MemoryStateFaults } from './state/memory-state.ts'
+export {
+  defaultStoreSettings,
+  type Clock,
+  type Scheduler,
+  type StateBackend,
+  type StoreLogger,
+  type StoreOptions,
+  type StoreSettings
+} from './store-options.ts'
 export { openStore } from './store/open-store.ts'
-export { openLmdbState } from './state/lmdb-state.ts'

@@ -19,3 +19,4 @@ export {
   type TestContext,
   type TestRunner
 } from './disks/disk-compliance.ts'
+export { MemoryStateDevice, type MemoryStateFaults } from './state/memory-state.ts'

@@ -1,0 +1,94 @@
+/**
+ * Open files of segments, shared by all logs of a store and bounded in number: the one used longest ago is closed when room
+ * is needed. A file in use is never closed.
+ */
+import type { Disk, DiskFile } from '../disk.ts'
+import type { Segment } from './segment.ts'
+
+interface OpenFile {
+  readonly file: Promise<DiskFile>
+  users: number
+}
+
+export class SegmentFiles {
+  readonly #disk: Disk
+  readonly #openFilesMax: number
+  /** In order of last use. */
+  readonly #open = new Map<Segment, OpenFile>()
+  /** Folders known to exist. */
+  readonly #directories = new Set<string>()
+
+  constructor(disk: Disk, openFilesMax: number) {
+    this.#disk = disk
+    this.#openFilesMax = openFilesMax
+  }
+
+  /** Runs `use` with the segment's file, opened when necessary and (for writers) made when missing. */
+  async use<T>(segment: Segment, mode: 'write' | 'create', use: (file: DiskFile) => Promise<T>): Promise<T> {
+    let entry = this.#open.get(segment)
+    if (entry === undefined) entry = { file: this.#openFile(segment, mode), users: 0 }
+    else this.#open.delete(segment)
+    this.#open.set(segment, entry)
+    entry.users++
+    try {
+      return await use(await entry.file)
+    } catch (error) {
+      if (
+        await entry.file.then(
+          () => false,
+          () => true
+        )
+      )
+        this.#open.delete(segment)
+      throw error
+    } finally {
+      entry.users--
+      await this.#closeExcess()
+    }
+  }
+
+  /** Closes the segment's file, when open, before its removal. Nobody may use the segment any more. */
+  async forget(segment: Segment): Promise<void> {
+    const entry = this.#open.get(segment)
+    this.#open.delete(segment)
+    if (entry !== undefined) await (await entry.file.catch(() => undefined))?.close()
+  }
+
+  /** Removes the segment's files. Failing in the middle costs space only: nothing refers to them any more. */
+  async remove(segment: Segment): Promise<void> {
+    await this.forget(segment)
+    await this.#disk.remove(segment.path)
+    await this.#disk.remove(segment.indexPath)
+  }
+
+  /** The folder was removed: it must be made again before a file is created in it. */
+  forgetDirectory(directory: string): void {
+    this.#directories.delete(directory)
+  }
+
+  async close(): Promise<void> {
+    const entries = [...this.#open.values()]
+    this.#open.clear()
+    for (const { file } of entries) await (await file.catch(() => undefined))?.close()
+  }
+
+  async #openFile(segment: Segment, mode: 'write' | 'create'): Promise<DiskFile> {
+    const options = { mode, direct: true, durable: true } as const
+    if (mode === 'write') return await this.#disk.open(segment.path, options)
+    if (!this.#directories.has(segment.directory)) await this.#disk.makeDirectory(segment.directory)
+    this.#directories.add(segment.directory)
+    const file = await this.#disk.open(segment.path, options)
+    await this.#disk.syncDirectory(segment.directory)
+    return file
+  }
+
+  async #closeExcess(): Promise<void> {
+    if (this.#open.size <= this.#openFilesMax) return
+    for (const [segment, entry] of this.#open) {
+      if (entry.users > 0) continue
+      this.#open.delete(segment)
+      await (await entry.file).close()
+      if (this.#open.size <= this.#openFilesMax) return
+    }
+  }
+}

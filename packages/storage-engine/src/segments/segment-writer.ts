@@ -1,0 +1,150 @@
+/**
+ * Writes ranges of a log from its tail cache into its segments, and finishes sealed segments.
+ *
+ * Contract: when `write` resolves, the bytes are durable in the file (O_DSYNC; space reserved, name synced). Bytes behind the
+ * range up to the end of its last page are whatever the page holds: later entries, or zeros. Rewriting the last page of an
+ * earlier write is safe because the bytes that it held before are written again unchanged: whichever mix of old and new
+ * 512-byte sectors survives, they are there.
+ * Calls for one log must not overlap (the log's gate sees to that).
+ */
+import { assert } from '../assert.ts'
+import type { AlignedBuffer, Disk, DiskFile } from '../disk.ts'
+import { DiskError } from '../errors.ts'
+import { pageBytes } from '../memory/arena.ts'
+import type { PagePool } from '../memory/page-pool.ts'
+import type { Chunk, TailCache } from '../memory/tail-cache.ts'
+import type { Segment } from './segment.ts'
+import type { SegmentFiles } from './segment-files.ts'
+
+const growBytesMin = 64 << 10
+const growBytesMax = 16 << 20
+
+export class SegmentWriter {
+  readonly #disk: Disk
+  readonly #files: SegmentFiles
+  readonly #pool: PagePool
+  readonly #sparePages: AlignedBuffer[] = []
+  /**
+   * During recovery: bytes in the file behind a range, up to the end of its last page, are kept as they are. They may belong
+   * to a direct write that a later journal frame speaks of.
+   */
+  keepsBehind = false
+
+  constructor(disk: Disk, files: SegmentFiles, pool: PagePool) {
+    this.#disk = disk
+    this.#files = files
+    this.#pool = pool
+  }
+
+  /** Makes log positions `[from, to)`, all inside `segment`, durable in its file. `NO_SPACE`: nothing has been written. */
+  async write(tail: TailCache, segment: Segment, from: number, to: number): Promise<void> {
+    await this.#files.use(segment, 'create', async file => {
+      await this.#reserve(file, segment, pageCeil(to - segment.startPosition))
+      await this.#fillHole(file, tail, segment, from)
+      if (this.keepsBehind) await this.#fillBehind(file, tail, segment, to)
+      const writes: Promise<void>[] = []
+      tail.forEachPiece(from, to, (chunk, start, length) =>
+        writes.push(this.#writePiece(file, segment, chunk, start, length))
+      )
+      await Promise.all(writes)
+    })
+  }
+
+  /** Gives a sealed segment its exact length and writes its index, both durable. */
+  async finish(segment: Segment): Promise<void> {
+    await this.#files.use(segment, 'create', async file => {
+      await file.truncate(segment.byteCount)
+      await file.sync()
+    })
+    segment.allocatedBytes = segment.byteCount
+    if (segment.index.coveredFrom === 0) await this.#writeIndex(segment)
+    segment.finished = true
+  }
+
+  close(): void {
+    for (const page of this.#sparePages.splice(0)) page.release()
+  }
+
+  async #writeIndex(segment: Segment): Promise<void> {
+    const bytes = segment.index.encode(segment.byteCount)
+    const buffer = this.#disk.allocateBuffer(bytes.length)
+    try {
+      buffer.bytes.set(bytes)
+      const file = await this.#disk.open(segment.indexPath, { mode: 'create', direct: true, durable: false })
+      try {
+        await file.write(buffer.bytes.subarray(0, pageCeil(bytes.length)), 0)
+      } finally {
+        await file.close()
+      }
+    } catch (error) {
+      if (!(error instanceof DiskError && error.code === 'NO_SPACE')) throw error
+    } finally {
+      buffer.release()
+    }
+  }
+
+  async #reserve(file: DiskFile, segment: Segment, needed: number): Promise<void> {
+    if (segment.allocatedBytes < 0) segment.allocatedBytes = await file.size()
+    else if (segment.allocatedBytes === 0) await this.#startFile(file, segment)
+    while (segment.allocatedBytes < needed) {
+      const step = Math.max(growBytesMin, Math.min(growBytesMax, segment.allocatedBytes))
+      const target = Math.max(needed, segment.allocatedBytes + step)
+      await file.allocate(Math.floor(segment.allocatedBytes / pageBytes) * pageBytes, target)
+      segment.allocatedBytes = target
+    }
+  }
+
+  /** A new segment may find the file of an older one with the same base that was cut off or trimmed before. */
+  async #startFile(file: DiskFile, segment: Segment): Promise<void> {
+    const size = await file.size()
+    if (this.keepsBehind) segment.allocatedBytes = size
+    else if (size > 0) await file.truncate(0)
+  }
+
+  /** The first page of a chain may begin inside: what lies before is read back so that it is written again unchanged. */
+  async #fillHole(file: DiskFile, tail: TailCache, segment: Segment, from: number): Promise<void> {
+    const chunk = tail.chunks[tail.indexAt(from)]!
+    const holeEnd = chunk.from - chunk.position
+    if (holeEnd === 0 || from >= chunk.position + pageBytes) return
+    assert(holeEnd < pageBytes, 'a hole is smaller than a page')
+    const page = this.#sparePages.pop() ?? this.#disk.allocateBuffer(pageBytes)
+    try {
+      const count = await file.read(page.bytes.subarray(0, pageBytes), chunk.position - segment.startPosition)
+      if (count < holeEnd) throw new DiskError('IO', segment.path, `shorter than the ${holeEnd} bytes of its last page`)
+      this.#pool.arena.bytes.set(page.bytes.subarray(0, holeEnd), chunk.block.start)
+      chunk.from = chunk.position
+    } finally {
+      this.#sparePages.push(page)
+    }
+  }
+
+  /** Copies what the file has behind `to`, up to the end of the page, into the chunk's memory. */
+  async #fillBehind(file: DiskFile, tail: TailCache, segment: Segment, to: number): Promise<void> {
+    const at = (to - segment.startPosition) % pageBytes
+    const chunk = tail.chunks[tail.indexAt(to - 1)]!
+    if (at === 0 || chunk.end !== to) return
+    const page = this.#sparePages.pop() ?? this.#disk.allocateBuffer(pageBytes)
+    try {
+      const filePosition = to - segment.startPosition - at
+      const count = await file.read(page.bytes.subarray(0, pageBytes), filePosition)
+      page.bytes.fill(0, count, pageBytes)
+      const start = chunk.block.start + segment.startPosition + filePosition - chunk.position
+      this.#pool.arena.bytes.set(page.bytes.subarray(at, pageBytes), start + at)
+    } finally {
+      this.#sparePages.push(page)
+    }
+  }
+
+  #writePiece(file: DiskFile, segment: Segment, chunk: Chunk, start: number, length: number): Promise<void> {
+    const { bytes } = this.#pool.arena
+    const first = Math.floor(start / pageBytes) * pageBytes
+    const end = pageCeil(start + length)
+    const valid = chunk.block.start + chunk.end - chunk.position
+    if (valid < end && !this.keepsBehind) bytes.fill(0, valid, end)
+    return file.write(bytes.subarray(first, end), chunk.position - segment.startPosition + first - chunk.block.start)
+  }
+}
+
+export function pageCeil(bytes: number): number {
+  return Math.ceil(bytes / pageBytes) * pageBytes
+}

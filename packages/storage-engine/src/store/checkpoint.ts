@@ -1,0 +1,107 @@
+/**
+ * What the engine keeps about its logs in the state store, and how it is written. All values are JSON (checksums are added
+ * below), because they are read by people when something is wrong.
+ *
+ * ```
+ *   store                       { identity, nextLogNumber, replayFrom, complete, journal geometry }
+ *   log/<number>                one LogCheckpoint
+ *   segment/<number>/<base>     one SegmentCheckpoint per finished segment
+ *   fold/<number>/<offset>      a snapshot of the log's fold that stands for all entries below <offset> (the newest two)
+ * ```
+ */
+import type { LogOptions } from '../log-store.ts'
+import { Segment } from '../segments/segment.ts'
+
+export interface StoreCheckpoint {
+  readonly nextLogNumber: number
+  /** Journal frames below this sequence are not needed. */
+  readonly replayFrom: number
+  /** The last commit known complete when this was written. */
+  readonly complete: number
+}
+
+/** A log as far as it is destaged. Everything newer is in the journal, in frames above `sequence`. */
+export interface LogCheckpoint {
+  readonly name: string
+  readonly options: LogOptions
+  readonly startOffset: number
+  readonly sequence: number
+  /** The segment that was being written. */
+  readonly active: SegmentCheckpoint
+}
+
+export interface SegmentCheckpoint {
+  readonly baseOffset: number
+  readonly byteCount: number
+  readonly endOffset: number
+  /** int64 in decimal digits. */
+  readonly maxTimestamp: string
+  readonly createdMs: number
+}
+
+export const storeKey = 'store'
+
+export function logKey(number: number): string {
+  return `log/${number}`
+}
+
+export function segmentPrefix(number: number): string {
+  return `segment/${number}/`
+}
+
+export function segmentKey(number: number, baseOffset: number): string {
+  return segmentPrefix(number) + padded(baseOffset)
+}
+
+export function foldPrefix(number: number): string {
+  return `fold/${number}/`
+}
+
+export function foldKey(number: number, offset: number): string {
+  return foldPrefix(number) + padded(offset)
+}
+
+function padded(offset: number): string {
+  return String(offset).padStart(20, '0')
+}
+
+export function encodeJson(value: object): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value))
+}
+
+export function decodeJson<T>(bytes: Uint8Array): T {
+  return JSON.parse(new TextDecoder().decode(bytes)) as T
+}
+
+/** The segment as far as it goes up to log position `position`, where offset `endOffset` begins; both flushed. */
+export function describeSegment(segment: Segment, position: number, endOffset: number): SegmentCheckpoint {
+  const byteCount = Math.min(segment.byteCount, position - segment.startPosition)
+  const maxTimestamp = String(byteCount === 0 ? -1n : segment.flushedTimestamp)
+  return { baseOffset: segment.baseOffset, byteCount, endOffset, createdMs: segment.createdMs, maxTimestamp }
+}
+
+/** The segment that a checkpoint describes. Its index is not loaded. */
+export function restoreSegment(
+  directory: string,
+  checkpoint: SegmentCheckpoint,
+  startPosition: number,
+  finished: boolean
+): Segment {
+  const segment = new Segment(directory, checkpoint.baseOffset, startPosition, checkpoint.createdMs)
+  segment.byteCount = checkpoint.byteCount
+  segment.endOffset = checkpoint.endOffset
+  segment.maxTimestamp = segment.flushedTimestamp = BigInt(checkpoint.maxTimestamp)
+  segment.sealed = segment.finished = segment.recorded = finished
+  segment.allocatedBytes = checkpoint.byteCount === 0 ? 0 : -1
+  segment.index.coveredFrom = checkpoint.byteCount
+  return segment
+}
+
+/** What the journal says about a log before its first record in a file. */
+export function logDescription(name: string, options: LogOptions): Uint8Array {
+  return encodeJson({ name, options })
+}
+
+export function parseLogDescription(bytes: Uint8Array): { name: string; options: LogOptions } {
+  return decodeJson(bytes)
+}

@@ -1,0 +1,231 @@
+/**
+ * Destaging: moves what is durable in the journal into the segments, in big writes, and records it as a checkpoint; then the
+ * journal space and the memory are free again.
+ *
+ * A round fixes, synchronously, how far each of its logs goes (their flushed ends, which are exactly what the commits up to
+ * `sequence` wrote), writes those ranges, and stores all checkpoints in one transaction. Recovery replays for each log only
+ * frames above its `sequence`. Rounds never overlap; truncation and trimming take turns with them.
+ *
+ * Rounds are started by: the journal being half full (the logs that hold its older half), memory (all logs), many bytes
+ * written directly (all), and logs that have waited `destageIdleMs` (those).
+ */
+import { DiskError } from '../errors.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { SegmentWriter } from '../segments/segment-writer.ts'
+import type { CheckedState } from '../state/checked-state.ts'
+import {
+  describeSegment,
+  encodeJson,
+  foldKey,
+  foldPrefix,
+  logKey,
+  segmentKey,
+  segmentPrefix,
+  storeKey,
+  type StoreCheckpoint
+} from './checkpoint.ts'
+import { Mutex } from './mutex.ts'
+import type { StoreLog } from './store-log.ts'
+
+const foldBytesMax = 1 << 20
+
+/** A log as a round takes it. */
+interface Target {
+  readonly log: StoreLog
+  readonly position: number
+  readonly offset: number
+  readonly fold: { readonly offset: number; readonly bytes: Uint8Array } | undefined
+  readonly firstPendingSequence: number
+}
+
+export class Destager {
+  readonly #journal: Journal
+  readonly #writer: SegmentWriter
+  readonly #state: CheckedState
+  readonly #completeSequence: () => number
+  readonly #concurrency: number
+  /** Logs with records that no checkpoint contains, the one with the oldest record first. */
+  readonly #pending = new Set<StoreLog>()
+  readonly #turns = new Mutex()
+  #running = false
+  nextLogNumber = 1
+  /** What the state store holds about the journal. */
+  lastStored: StoreCheckpoint = { nextLogNumber: 1, replayFrom: 1, complete: 0 }
+  /** Rounds since open. */
+  roundCount = 0
+
+  constructor(
+    journal: Journal,
+    writer: SegmentWriter,
+    state: CheckedState,
+    completeSequence: () => number,
+    concurrency: number
+  ) {
+    this.#journal = journal
+    this.#writer = writer
+    this.#state = state
+    this.#completeSequence = completeSequence
+    this.#concurrency = concurrency
+  }
+
+  get busy(): boolean {
+    return this.#running
+  }
+
+  /** Commit `sequence` wrote records of the log. */
+  notePending(log: StoreLog, sequence: number, nowMs: number): void {
+    if (log.firstPendingSequence > 0 || log.removed) return
+    log.firstPendingSequence = sequence
+    log.pendingSinceMs = nowMs
+    this.#pending.add(log)
+  }
+
+  forget(log: StoreLog): void {
+    this.#pending.delete(log)
+  }
+
+  /** Runs `work` between rounds. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.#turns.run(work)
+  }
+
+  /** Logs that hold the older half of the journal. */
+  logsBelow(sequence: number): StoreLog[] {
+    const logs: StoreLog[] = []
+    for (const log of this.#pending) {
+      if (log.firstPendingSequence < sequence) logs.push(log)
+    }
+    return logs
+  }
+
+  logsPendingSince(timeMs: number): StoreLog[] {
+    return [...this.#pending].filter(log => log.pendingSinceMs <= timeMs)
+  }
+
+  allPending(): StoreLog[] {
+    return [...this.#pending]
+  }
+
+  /** One round over these logs, after those under way. Rejects when the store fails. */
+  async round(choose: () => readonly StoreLog[]): Promise<void> {
+    await this.#turns.run(async () => {
+      this.#running = true
+      try {
+        await this.roundInTurn(choose())
+      } finally {
+        this.#running = false
+      }
+    })
+  }
+
+  /** The same for a caller that has the turn already (`exclusive`). */
+  async roundInTurn(logs: readonly StoreLog[]): Promise<void> {
+    this.roundCount++
+    const sequence = this.#completeSequence()
+    const targets = logs.filter(log => !log.removed).map(log => this.#fix(log))
+    const written = await this.#writeAll(targets)
+    const changes = new Map<string, Uint8Array | undefined>()
+    for (const target of written) this.#describe(target, sequence, changes)
+    const replayFrom = this.#replayFrom(sequence)
+    const store: StoreCheckpoint = { nextLogNumber: this.nextLogNumber, replayFrom, complete: sequence }
+    changes.set(storeKey, encodeJson(store))
+    await this.#state.putAll(changes)
+    this.lastStored = store
+    this.#journal.releaseBelow(replayFrom)
+  }
+
+  #fix(log: StoreLog): Target {
+    const { firstPendingSequence } = log
+    this.#pending.delete(log)
+    log.firstPendingSequence = 0
+    const bytes = log.foldReady ? log.fold?.snapshot() : undefined
+    const fold =
+      bytes === undefined || bytes.length > foldBytesMax ? undefined : { offset: log.endOffset, bytes: bytes.slice() }
+    return { log, position: log.flushedPosition, offset: log.flushedOffset, fold, firstPendingSequence }
+  }
+
+  #replayFrom(sequence: number): number {
+    let from = sequence + 1
+    for (const log of this.#pending) from = Math.min(from, log.firstPendingSequence)
+    return from
+  }
+
+  /** Writes the targets' ranges. Those for which there is no space stay pending; the others are returned. */
+  async #writeAll(targets: readonly Target[]): Promise<Target[]> {
+    const written: Target[] = []
+    let next = 0
+    const worker = async () => {
+      while (next < targets.length) {
+        const target = targets[next++]!
+        if (await target.log.gate.run(() => this.#writeLog(target))) written.push(target)
+        else this.#putBack(target)
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(this.#concurrency, targets.length) }, worker))
+    return written.filter(({ log }) => !log.removed)
+  }
+
+  #putBack({ log, firstPendingSequence }: Target): void {
+    if (log.removed || firstPendingSequence === 0) return
+    log.firstPendingSequence = firstPendingSequence
+    this.#pending.add(log)
+  }
+
+  /** False: the file system is full. */
+  async #writeLog({ log, position, offset }: Target): Promise<boolean> {
+    if (log.removed) return true
+    try {
+      for (const segment of log.segmentsBetween(log.destagedPosition, position)) {
+        const from = Math.max(log.destagedPosition, segment.startPosition)
+        await this.#writer.write(log.tail, segment, from, Math.min(position, segment.endPosition))
+      }
+      log.becomeDestaged(position, offset)
+      for (const segment of log.unfinishedSegments())
+        if (segment.sealed && segment.endPosition <= position) await this.#writer.finish(segment)
+      return true
+    } catch (error) {
+      if (error instanceof DiskError && error.code === 'NO_SPACE') return false
+      throw error
+    }
+  }
+
+  /** Adds the log's checkpoint to `changes`. */
+  #describe(
+    { log, position, offset, fold }: Target,
+    sequence: number,
+    changes: Map<string, Uint8Array | undefined>
+  ): void {
+    for (const base of log.droppedSegments.splice(0)) changes.set(segmentKey(log.number, base), undefined)
+    for (let index = log.segments.length - 1; index >= 0; index--) {
+      const segment = log.segments[index]!
+      if (segment.recorded) break
+      if (!segment.finished) continue
+      segment.recorded = true
+      const description = describeSegment(segment, segment.endPosition, segment.endOffset)
+      changes.set(segmentKey(log.number, segment.baseOffset), encodeJson(description))
+    }
+    const active = describeSegment(log.unfinishedSegments()[0]!, position, offset)
+    const { name, options, startOffset } = log
+    log.checkpoint = { name, options: { ...options }, startOffset, sequence, active }
+    changes.set(logKey(log.number), encodeJson(log.checkpoint))
+    if (fold !== undefined && fold.offset <= log.flushedOffset)
+      this.#describeFold(log, fold.offset, fold.bytes, changes)
+  }
+
+  #describeFold(log: StoreLog, offset: number, bytes: Uint8Array, changes: Map<string, Uint8Array | undefined>): void {
+    const older = this.#state.keys(foldPrefix(log.number))
+    for (const key of older.slice(0, Math.max(0, older.length - 1))) changes.set(key, undefined)
+    changes.set(foldKey(log.number, offset), bytes)
+  }
+}
+
+/** Removes everything that the state store holds about a log. */
+export function describeRemoval(
+  state: CheckedState,
+  log: StoreLog,
+  changes: Map<string, Uint8Array | undefined>
+): void {
+  changes.set(logKey(log.number), undefined)
+  for (const key of state.keys(segmentPrefix(log.number))) changes.set(key, undefined)
+  for (const key of state.keys(foldPrefix(log.number))) changes.set(key, undefined)
+}

@@ -1,0 +1,243 @@
+/**
+ * Recovery: from the checkpoints and the journal to logs that stand exactly where they stood when the last acknowledged commit
+ * completed (or later: a commit that was complete but not yet acknowledged survives as well).
+ *
+ * Each frame above a log's checkpoint is applied in order: inline entries go back into the tail, direct ranges are verified
+ * where they are. At the end everything is destaged and checkpointed, so the journal starts empty and a
+ * torn last commit is never looked at again. Nothing that recovery writes changes what a second recovery would find: a crash
+ * at any point leads to the same result.
+ *
+ * Damage inside (a complete commit that cannot be read) is never repaired by forgetting: the offsets concerned are recorded
+ * as damaged, the log goes on behind them.
+ */
+import { assert } from '../assert.ts'
+import { crc32c } from '../bytes.ts'
+import { RecordKind, payloadIsIntact, type FrameRecord } from '../journal/frame.ts'
+import type { FoundFrame, JournalEnd, JournalReader } from '../journal/journal-reader.ts'
+import type { EntryFormat } from '../log-store.ts'
+import { pageBytes } from '../memory/arena.ts'
+import type { SegmentFiles } from '../segments/segment-files.ts'
+import type { SegmentScanner } from '../segments/segment-scan.ts'
+import { pageCeil } from '../segments/segment-writer.ts'
+import { Segment } from '../segments/segment.ts'
+import { parseLogDescription } from './checkpoint.ts'
+import type { StoreLog } from './store-log.ts'
+
+export interface RecoveryHost {
+  readonly format: EntryFormat
+  readonly scanner: SegmentScanner
+  readonly files: SegmentFiles
+  /** The log that the journal calls by this number; made when the small state was lost and the log is known by name only. */
+  logNamed(number: number, description: { name: string; options: StoreLog['options'] }): void
+  logNumbered(number: number): StoreLog | undefined
+  /** Everything before this frame has been applied; it may be destaged with a checkpoint that says so. */
+  becomeApplied(sequence: number): void
+  notePending(log: StoreLog, sequence: number): void
+  /** Destages what was applied so far, to have memory for more. */
+  destage(logs?: readonly StoreLog[]): Promise<void>
+  allPending(): readonly StoreLog[]
+  /** Damage that cannot be attributed to a log. */
+  addStoreDamage(reason: string): void
+}
+
+export class Recovery {
+  readonly #host: RecoveryHost
+  /** Logs whose last commit was torn: what follows in the same frame does not count. */
+  readonly #torn = new Set<StoreLog>()
+  /** Frames applied, for the report. */
+  frameCount = 0
+  entryCount = 0
+
+  constructor(host: RecoveryHost) {
+    this.#host = host
+  }
+
+  /** Replays the journal. Afterwards every log stands at its end; folds are not yet restored. */
+  async replay(reader: JournalReader, replayFrom: number, complete: number): Promise<JournalEnd> {
+    const end = await reader.replay(replayFrom, complete, found => this.#applyFrame(found))
+    if (end.lost !== undefined)
+      this.#host.addStoreDamage(`journal commits ${end.lost.from} to ${end.lost.to} were complete and cannot be read`)
+    await this.#host.destage()
+    for (const log of this.#torn) await this.#wipeBehind(log)
+    return end
+  }
+
+  async #applyFrame(found: FoundFrame): Promise<void> {
+    const { frame, bytes, at, proven, lostFrom } = found
+    if (lostFrom > 0) this.#host.addStoreDamage(`journal commits ${lostFrom} to ${frame.sequence - 1} cannot be read`)
+    this.#host.becomeApplied(frame.sequence - 1)
+    const intact = payloadIsIntact(frame, bytes, at)
+    this.frameCount++
+    for (const record of frame.records) {
+      if (record.kind === RecordKind.name) {
+        if (intact) this.#applyName(record, bytes, at)
+        continue
+      }
+      const log = this.#host.logNumbered(record.logNumber)
+      if (log === undefined || this.#torn.has(log) || frame.sequence <= (log.checkpoint?.sequence ?? 0)) continue
+      if (record.kind === RecordKind.previous) {
+        if (record.nextOffset > log.endOffset) this.#noteMissing(log, record.nextOffset)
+        continue
+      }
+      if (!proven && !intact && record.kind === RecordKind.inline) {
+        this.#torn.add(log)
+        continue
+      }
+      await this.#applyRecord(log, record, found, intact)
+      this.#settle(log)
+      this.#host.notePending(log, frame.sequence)
+    }
+    this.#host.becomeApplied(frame.sequence)
+  }
+
+  #applyName(record: FrameRecord, bytes: Uint8Array, at: number): void {
+    const start = at + record.payload
+    this.#host.logNamed(record.logNumber, parseLogDescription(bytes.subarray(start, start + record.byteCount)))
+  }
+
+  async #applyRecord(log: StoreLog, record: FrameRecord, found: FoundFrame, intact: boolean): Promise<void> {
+    await this.#moveTo(log, record)
+    if (record.kind === RecordKind.inline) await this.#applyInline(log, record, found, intact)
+    else await this.#applyExtent(log, record, found.proven)
+  }
+
+  /** Brings the end of the log to where the record begins: rolls, or leaves a hole where commits were lost. */
+  async #moveTo(log: StoreLog, record: FrameRecord): Promise<void> {
+    assert(record.firstOffset >= log.endOffset, 'commits of a log follow each other')
+    const gap = record.firstOffset > log.endOffset
+    if (gap) {
+      this.#noteMissing(log, record.firstOffset)
+      await this.#host.destage([log])
+    }
+    if (record.segmentBase !== log.active.baseOffset) {
+      log.roll()
+      if (gap)
+        log.segments[log.segments.length - 1] = new Segment(log.directory, record.segmentBase, log.endPosition, 0)
+    }
+    if (gap || record.filePosition > log.active.byteCount) this.#leaveHole(log, record.filePosition, record.firstOffset)
+    assert(log.active.byteCount === record.filePosition, 'commits of a segment follow each other')
+  }
+
+  #noteMissing(log: StoreLog, nextOffset: number): void {
+    log.addDamage(log.endOffset, nextOffset, 'the commit that held these entries cannot be read from the journal')
+  }
+
+  /** The active segment goes on at `filePosition` with `nextOffset`; what was there is damaged. The log is destaged. */
+  #leaveHole(log: StoreLog, filePosition: number, nextOffset: number): void {
+    const segment = log.active
+    segment.allocatedBytes = -1
+    log.tail.clear()
+    segment.byteCount = filePosition
+    segment.endOffset = nextOffset
+    log.endOffset = nextOffset
+    log.endPosition = segment.endPosition
+    segment.index.add(nextOffset, filePosition, segment.maxTimestamp)
+    this.#settle(log)
+    log.becomeDestaged(log.endPosition, nextOffset)
+  }
+
+  async #applyInline(log: StoreLog, record: FrameRecord, { bytes, at }: FoundFrame, intact: boolean): Promise<void> {
+    const { format } = this.#host
+    const start = at + record.payload
+    const end = start + record.byteCount
+    for (let position = start; position < end;) {
+      const length = format.lengthAt(bytes, position)
+      const plausible = length >= format.headerBytes && position + length <= end
+      const good =
+        plausible &&
+        format.baseOffsetAt(bytes, position) === log.endOffset &&
+        (intact || format.isIntact(bytes, position, length))
+      if (!good) {
+        this.#settle(log)
+        await this.#host.destage([log])
+        log.addDamage(log.endOffset, record.nextOffset, 'the journal bytes of these entries are damaged')
+        this.#leaveHole(log, record.filePosition + record.byteCount, record.nextOffset)
+        return
+      }
+      while (!log.place(bytes, position, length)) {
+        this.#settle(log)
+        await this.#host.destage([log, ...this.#host.allPending()])
+      }
+      this.entryCount++
+      position += length
+    }
+  }
+
+  /**
+   * A range that was written to the segment directly. In the last, unproven commit it may be torn, and what lay inline before
+   * it may not be in the segment yet although the range itself is: that part is destaged first.
+   */
+  async #applyExtent(log: StoreLog, record: FrameRecord, proven: boolean): Promise<void> {
+    this.#settle(log)
+    if (!proven) await this.#host.destage([log])
+    const { format, scanner } = this.#host
+    const segment = log.active
+    segment.allocatedBytes = -1
+    const from = record.filePosition
+    const to = from + record.byteCount
+    let sum = 0
+    let next = record.firstOffset
+    let intact = true
+    const entries: { last: number; timestamp: bigint; length: number }[] = []
+    const reached = await this.#tolerateMissing(
+      scanner.scan(segment, from, to, record.firstOffset, (bytes, at, length) => {
+        intact = format.isIntact(bytes, at, length)
+        if (!intact) return false
+        if (record.kind === RecordKind.extent) sum = crc32c(bytes.subarray(at, at + format.headerBytes), sum)
+        else sum = crc32c(bytes.subarray(at, at + length), sum)
+        next = format.lastOffsetAt(bytes, at) + 1
+        entries.push({ last: next - 1, timestamp: format.maxTimestampAt(bytes, at), length })
+        return true
+      }),
+      from
+    )
+    const whole = reached === to && next === record.nextOffset && sum === record.payload
+    if (!whole && !proven) {
+      this.#torn.add(log)
+      return
+    }
+    if (whole) {
+      this.entryCount += entries.length
+      log.tail.clear()
+      for (const { last, timestamp, length } of entries) log.account(segment, log.endOffset, last, timestamp, length)
+    } else {
+      log.addDamage(
+        record.firstOffset,
+        record.nextOffset,
+        `bytes ${from} to ${to} of ${segment.path} are not what was written`
+      )
+      this.#leaveHole(log, to, record.nextOffset)
+    }
+    this.#settle(log)
+    log.becomeDestaged(log.endPosition, log.endOffset)
+  }
+
+  async #tolerateMissing(scan: Promise<number>, from: number): Promise<number> {
+    try {
+      return await scan
+    } catch (error) {
+      if ((error as { code?: unknown }).code === 'NOT_FOUND') return from
+      throw error
+    }
+  }
+
+  /** What has been applied is as good as flushed. */
+  #settle(log: StoreLog): void {
+    log.issuedOffset = log.flushedOffset = log.endOffset
+    log.issuedPosition = log.flushedPosition = log.endPosition
+    log.entriesIssued = log.entriesAppended
+    for (const segment of log.unfinishedSegments()) segment.flushedTimestamp = segment.maxTimestamp
+  }
+
+  /** Bytes of a torn direct write behind the end of a log: cut off, so that they can never be taken for entries. */
+  async #wipeBehind(log: StoreLog): Promise<void> {
+    const segment = log.active
+    if (segment.byteCount === 0) return
+    await this.#host.files.use(segment, 'create', async file => {
+      const length = Math.min(await file.size(), pageCeil(segment.byteCount))
+      await file.truncate(Math.max(length, pageBytes))
+      await file.sync()
+      segment.allocatedBytes = Math.max(length, pageBytes)
+    })
+  }
+}

@@ -1,0 +1,511 @@
+/**
+ * The store itself: ties memory, journal, segments, state and destaging together and is what callers hold. See `log-store.ts`
+ * for the contract and `open-store.ts` for how one comes to be.
+ *
+ * ```
+ *   open ──disk below its reserve──► no-space ──space is back──► open
+ *     └──────a write, flush or state commit failed──────► failed        (for ever; reads of what is flushed go on)
+ *     └──────close()──────► closed
+ * ```
+ */
+import type { AlignedBuffer, Disk } from '../disk.ts'
+import { DiskError, StoreError } from '../errors.ts'
+import type { Journal } from '../journal/journal.ts'
+import type {
+  Damage,
+  EntryFormat,
+  EntryLocation,
+  Log,
+  LogFold,
+  LogOptions,
+  LogStore,
+  ReadResult
+} from '../log-store.ts'
+import type { PagePool } from '../memory/page-pool.ts'
+import type { SegmentFiles } from '../segments/segment-files.ts'
+import type { SegmentScanner } from '../segments/segment-scan.ts'
+import type { SegmentWriter } from '../segments/segment-writer.ts'
+import { Segment } from '../segments/segment.ts'
+import { CheckedState } from '../state/checked-state.ts'
+import type { Clock, StateBackend, StoreLogger, StoreSettings } from '../store-options.ts'
+import { describeSegment, encodeJson, logKey, segmentKey, storeKey } from './checkpoint.ts'
+import type { Committer } from './commit.ts'
+import { cutLog, shortenFile } from './cut.ts'
+import { describeRemoval, type Destager } from './destage.ts'
+import type { DiskReader } from './disk-read.ts'
+import { rebuildFold } from './folds.ts'
+import type { TimestampLookup } from './lookup.ts'
+import type { SegmentIndexes } from './segment-indexes.ts'
+import { SpaceGuard } from './space.ts'
+import { StoreLog, type LogHost } from './store-log.ts'
+import { emptyRead, type TailReader } from './tail-read.ts'
+
+/** What a store is made of. */
+export interface StoreParts {
+  readonly disk: Disk
+  readonly directory: string
+  readonly settings: StoreSettings
+  readonly format: EntryFormat
+  readonly clock: Clock
+  readonly pool: PagePool
+  readonly memory: AlignedBuffer
+  readonly journal: Journal
+  readonly files: SegmentFiles
+  readonly writer: SegmentWriter
+  readonly scanner: SegmentScanner
+  readonly indexes: SegmentIndexes
+  readonly tailReader: TailReader
+  readonly diskReader: DiskReader
+  readonly lookup: TimestampLookup
+  readonly backend: StateBackend
+  readonly engineState: CheckedState
+  readonly hostState: CheckedState
+  readonly committer: Committer
+  readonly destager: Destager
+  readonly logger: StoreLogger
+  readonly onFailed: (cause: Error) => void
+}
+
+export class Store implements LogStore, LogHost {
+  readonly #parts: StoreParts
+  readonly #logs = new Map<string, StoreLog>()
+  readonly #numbers = new Map<number, StoreLog>()
+  readonly #removals = new Map<string, Promise<void>>()
+  readonly #writableWaiters: (() => void)[] = []
+  readonly #space: SpaceGuard
+  readonly #storeDamage: Damage[] = []
+  #tick: () => void = () => {}
+  #destageWanted = false
+  #closed = false
+  readonly pool: PagePool
+  readonly format: EntryFormat
+  readonly clock: Clock
+  readonly scratch: Uint8Array
+  readonly entryBytesMax: number
+  readonly state: CheckedState
+  failure: Error | undefined
+  stateLost = false
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts
+    this.pool = parts.pool
+    this.format = parts.format
+    this.clock = parts.clock
+    this.state = parts.hostState
+    this.scratch = new Uint8Array(Math.max(64, parts.format.headerBytes))
+    this.entryBytesMax = Math.min(parts.format.entryBytesMax, Math.floor(parts.pool.arena.bytes.length / 4))
+    this.#space = new SpaceGuard(parts.disk, parts.directory, parts.settings.reserveBytes, parts.logger)
+  }
+
+  get logs(): ReadonlyMap<string, StoreLog> {
+    return this.#logs
+  }
+
+  get refusesAppends(): boolean {
+    return this.failure !== undefined || this.#closed || this.#space.full
+  }
+
+  // ---- for open-store and recovery ----
+
+  get numbers(): ReadonlyMap<number, StoreLog> {
+    return this.#numbers
+  }
+
+  directoryOf(name: string): string {
+    return `${this.#parts.directory}/logs/${name}`
+  }
+
+  /** Adds a log that exists durably (or is about to). */
+  adopt(
+    name: string,
+    number: number,
+    options: LogOptions,
+    fold: LogFold | undefined,
+    segments: Segment[],
+    startOffset: number
+  ): StoreLog {
+    const log = new StoreLog(this, name, number, this.directoryOf(name), options, fold, segments, startOffset)
+    this.#logs.set(name, log)
+    this.#numbers.set(number, log)
+    return log
+  }
+
+  /** The journal calls the log by another number than it has got. */
+  renumber(number: number, log: StoreLog): void {
+    this.#numbers.set(number, log)
+  }
+
+  addStoreDamage(reason: string): void {
+    this.#storeDamage.push({ log: '*', startOffset: 0, endOffset: 0, reason })
+  }
+
+  /** Begins normal work: timers run, pressure starts destaging. */
+  start(): void {
+    const { committer, destager, journal, diskReader, settings } = this.#parts
+    committer.whenSpace = () => this.#space.whenFree()
+    committer.onPending = (log, sequence) => destager.notePending(log, sequence, this.clock.now())
+    committer.onPressure = journalFull => this.#considerDestaging(journalFull)
+    committer.onFailed = error => this.fail(error)
+    journal.onRoom = () => committer.schedule()
+    journal.onFailed = error => this.#journalNotPrepared(error)
+    diskReader.onWaiting = () => this.#destage(() => destager.allPending())
+    this.pool.onRelease = () => this.#memoryReleased()
+    const tick = () => {
+      this.#tick = this.clock.after(settings.spaceCheckMs, tick)
+      void this.#onTick()
+    }
+    this.#tick = this.clock.after(settings.spaceCheckMs, tick)
+  }
+
+  async checkSpace(): Promise<void> {
+    await this.#space.check()
+  }
+
+  // ---- writing ----
+
+  enqueue(log: StoreLog): void {
+    this.#parts.committer.enqueue(log)
+  }
+
+  writable(bytes: number): boolean {
+    return this.pool.appendableBytes >= bytes + 8192
+  }
+
+  whenWritable(): Promise<void> {
+    if (this.writable(1) || this.failure !== undefined || this.#closed) return Promise.resolve()
+    this.#considerDestaging(false)
+    return new Promise(resolve => this.#writableWaiters.push(resolve))
+  }
+
+  #memoryReleased(): void {
+    this.#parts.diskReader.retryWaiting()
+    if (this.#writableWaiters.length > 0 && this.writable(1))
+      for (const resolve of this.#writableWaiters.splice(0)) resolve()
+  }
+
+  #considerDestaging(journalFull: boolean): void {
+    const { journal, destager, committer, settings } = this.#parts
+    if (
+      this.pool.appendableBytes < this.pool.arena.bytes.length / 4 ||
+      committer.directBytes >= settings.checkpointBytes
+    ) {
+      this.#destage(() => {
+        committer.resetDirectBytes()
+        return destager.allPending()
+      })
+    } else if (journalFull || journal.liveBytes > journal.byteCount / 2) {
+      this.#destage(() => destager.logsBelow(journalFull ? Infinity : journal.middleSequence))
+    }
+  }
+
+  /** Starts a round unless one is running; when one is, another pass over the conditions follows it. */
+  #destage(choose: () => readonly StoreLog[]): void {
+    const { destager } = this.#parts
+    if (this.failure !== undefined || this.#closed) return
+    if (destager.busy || this.#destageWanted) return
+    this.#destageWanted = true
+    destager
+      .round(() => {
+        this.#destageWanted = false
+        return choose()
+      })
+      .then(
+        () => this.#considerDestaging(false),
+        (error: Error) => this.fail(error)
+      )
+  }
+
+  async #onTick(): Promise<void> {
+    const { destager, settings, committer } = this.#parts
+    if (this.failure !== undefined || this.#closed) return
+    try {
+      await this.#space.check()
+    } catch (error) {
+      return this.fail(error as Error)
+    }
+    committer.schedule()
+    const idle = destager.logsPendingSince(this.clock.now() - settings.destageIdleMs)
+    if (idle.length > 0) this.#destage(() => idle)
+  }
+
+  #journalNotPrepared(error: Error): void {
+    if (error instanceof DiskError && error.code === 'NO_SPACE') {
+      this.#space.becomeFull()
+      void this.#space.whenFree().then(() => this.#parts.journal.prepareAgain())
+    } else this.fail(error)
+  }
+
+  /** A write, flush or state commit failed: from now on nothing is acknowledged. */
+  fail(cause: Error): void {
+    if (this.failure !== undefined || this.#closed) return
+    this.failure = cause
+    this.#parts.logger.error({ err: cause }, 'the store failed; nothing is acknowledged from now on')
+    this.#wakeAll()
+    this.#parts.onFailed(cause)
+  }
+
+  #wakeAll(): void {
+    this.#parts.committer.failWaiters()
+    for (const log of this.#logs.values()) log.failWaiters()
+    for (const resolve of this.#writableWaiters.splice(0)) resolve()
+  }
+
+  // ---- reading ----
+
+  read(
+    log: StoreLog,
+    offset: number,
+    maxBytes: number,
+    endBefore: number,
+    atLeastOne: boolean
+  ): ReadResult | Promise<ReadResult> {
+    if (this.#closed || log.removed) throw new StoreError('CLOSED', 'the log is closed', { log: log.name })
+    if (offset < log.startOffset || offset > log.endOffset)
+      throw new StoreError('OUT_OF_RANGE', `offset ${offset}, the log has ${log.startOffset} to ${log.endOffset}`, {
+        log: log.name
+      })
+    let end = Math.min(endBefore, log.endOffset)
+    for (const range of log.damage) {
+      if (offset >= range.startOffset && offset < range.endOffset)
+        throw new StoreError('CORRUPT', `offsets ${range.startOffset} to ${range.endOffset - 1}: ${range.reason}`, {
+          log: log.name
+        })
+      if (range.startOffset > offset && range.startOffset < end) end = range.startOffset
+    }
+    if (offset >= end) return emptyRead(this.pool, offset)
+    return (
+      this.#parts.tailReader.read(log, offset, maxBytes, end, atLeastOne) ??
+      this.#parts.diskReader
+        .read(log, offset, maxBytes, end, atLeastOne)
+        .catch((error: unknown) => this.#rethrow(log, offset, error))
+    )
+  }
+
+  #rethrow(log: StoreLog, offset: number, error: unknown): never {
+    if (error instanceof StoreError) throw error
+    if (offset < log.startOffset)
+      throw new StoreError('OUT_OF_RANGE', `offset ${offset} was trimmed`, { log: log.name })
+    if (this.#closed || log.removed) throw new StoreError('CLOSED', 'the log is closed', { log: log.name })
+    throw new StoreError('FAILED', `offset ${offset} cannot be read`, { log: log.name, cause: error })
+  }
+
+  findByTimestamp(log: StoreLog, timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined> {
+    return this.#parts.lookup.findByTimestamp(log, timestamp, endBefore)
+  }
+
+  findMaxTimestamp(log: StoreLog, endBefore: number): Promise<EntryLocation | undefined> {
+    return this.#parts.lookup.findMaxTimestamp(log, endBefore)
+  }
+
+  // ---- shortening ----
+
+  async truncate(log: StoreLog, offset: number): Promise<void> {
+    const { destager, diskReader, engineState, indexes, files, scanner } = this.#parts
+    if (offset >= log.endOffset) return
+    if (offset < log.startOffset) throw new StoreError('OUT_OF_RANGE', `truncate to ${offset}`, { log: log.name })
+    log.cutting = true
+    try {
+      await log.flush()
+      await this.#guarded(() =>
+        destager.exclusive(async () => {
+          await destager.roundInTurn([log])
+          if (log.destagedPosition < log.endPosition) throw new StoreError('NO_SPACE', 'truncate', { log: log.name })
+          const segment = log.segmentAt(offset)
+          const filePosition = await diskReader.positionOf(log, segment, offset)
+          const dropped = await log.gate.run(async () => cutLog(log, segment, filePosition, offset))
+          diskReader.invalidate(log)
+          log.foldReady = log.fold === undefined
+          await this.#storeCut(log, offset)
+          await log.gate.run(() => shortenFile(files, segment))
+          for (const gone of dropped) await files.remove(gone)
+          await rebuildFold(log, engineState, indexes, scanner, this.format)
+        })
+      )
+    } finally {
+      log.cutting = false
+      this.#memoryReleased()
+    }
+  }
+
+  /** The checkpoint after a cut. Commits up to the last one issued say nothing about the log that still holds. */
+  async #storeCut(log: StoreLog, offset: number): Promise<void> {
+    const { committer, destager, engineState } = this.#parts
+    const changes = new Map<string, Uint8Array | undefined>()
+    for (const base of log.droppedSegments.splice(0)) changes.set(segmentKey(log.number, base), undefined)
+    for (const key of engineState.keys(`fold/${log.number}/`))
+      if (Number(key.split('/')[2]) > offset) changes.set(key, undefined)
+    destager.forget(log)
+    log.firstPendingSequence = 0
+    this.#describeLog(log, committer.nextSequence - 1, log.startOffset, changes)
+    await engineState.putAll(changes)
+  }
+
+  #describeLog(
+    log: StoreLog,
+    sequence: number,
+    startOffset: number,
+    changes: Map<string, Uint8Array | undefined>
+  ): void {
+    const active = describeSegment(log.unfinishedSegments()[0]!, log.destagedPosition, log.destagedOffset)
+    const { name, options } = log
+    log.checkpoint = { name, options: { ...options }, startOffset, sequence, active }
+    changes.set(logKey(log.number), encodeJson(log.checkpoint))
+  }
+
+  async trim(log: StoreLog, startOffset: number): Promise<void> {
+    const { destager, engineState, files } = this.#parts
+    if (startOffset > log.endOffset) throw new StoreError('OUT_OF_RANGE', `trim to ${startOffset}`, { log: log.name })
+    if (startOffset <= log.startOffset) return
+    await this.#guarded(() =>
+      destager.exclusive(async () => {
+        if (log.removed || startOffset <= log.startOffset) return
+        const gone = log.segments.slice(0, -1).filter(({ recorded, endOffset }) => recorded && endOffset <= startOffset)
+        const changes = new Map<string, Uint8Array | undefined>()
+        for (const segment of gone) changes.set(segmentKey(log.number, segment.baseOffset), undefined)
+        log.checkpoint = { ...log.checkpoint!, startOffset }
+        changes.set(logKey(log.number), encodeJson(log.checkpoint))
+        await engineState.putAll(changes)
+        log.startOffset = startOffset
+        log.segments = log.segments.slice(gone.length)
+        log.damage = log.damage.filter(range => range.endOffset > startOffset)
+        for (const segment of gone) void files.remove(segment).catch((error: Error) => this.#note(error, segment.path))
+      })
+    )
+  }
+
+  #note(error: Error, path: string): void {
+    if (!this.#closed)
+      this.#parts.logger.warn({ err: error, path }, 'a file that is no longer needed could not be removed')
+  }
+
+  /** Runs work that writes: an error that is not an answer to the caller is the end of the store. */
+  async #guarded<T>(work: () => Promise<T>): Promise<T> {
+    if (this.failure !== undefined) throw new StoreError('FAILED', 'the store failed earlier', { cause: this.failure })
+    if (this.#closed) throw new StoreError('CLOSED', 'the store is closed')
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof StoreError && error.code !== 'FAILED') throw error
+      this.fail(error as Error)
+      throw new StoreError('FAILED', 'the store failed', { cause: error })
+    }
+  }
+
+  // ---- logs come and go ----
+
+  async createLogs(requests: readonly { name: string; options: LogOptions; fold?: LogFold }[]): Promise<Log[]> {
+    const { destager, engineState, committer } = this.#parts
+    const names = new Set<string>()
+    for (const { name } of requests) {
+      if (!/^[A-Za-z0-9._-]{1,249}$/.test(name) || name === '.' || name === '..')
+        throw new StoreError('INVALID_NAME', JSON.stringify(name))
+      if (this.#logs.has(name) || names.has(name)) throw new StoreError('LOG_EXISTS', 'create', { log: name })
+      names.add(name)
+    }
+    for (const name of names) await this.#removals.get(name)
+    return await this.#guarded(() =>
+      destager.exclusive(async () => {
+        const changes = new Map<string, Uint8Array | undefined>()
+        const made = requests.map(({ name, options, fold }) => {
+          if (this.#logs.has(name)) throw new StoreError('LOG_EXISTS', 'create', { log: name })
+          const number = destager.nextLogNumber++
+          const segment = new Segment(this.directoryOf(name), 0, 0, this.clock.now())
+          const log = new StoreLog(this, name, number, this.directoryOf(name), { ...options }, fold, [segment], 0)
+          this.#describeLog(log, committer.nextSequence - 1, 0, changes)
+          return log
+        })
+        changes.set(storeKey, encodeJson({ ...destager.lastStored, nextLogNumber: destager.nextLogNumber }))
+        await engineState.putAll(changes)
+        for (const log of made) {
+          this.#logs.set(log.name, log)
+          this.#numbers.set(log.number, log)
+        }
+        return made
+      })
+    )
+  }
+
+  async removeLogs(names: readonly string[]): Promise<void> {
+    const { destager, engineState, files, diskReader, disk } = this.#parts
+    await this.#guarded(() =>
+      destager.exclusive(async () => {
+        const logs = names.map(name => {
+          const log = this.#logs.get(name)
+          if (log === undefined) throw new StoreError('UNKNOWN_LOG', 'remove', { log: name })
+          return log
+        })
+        const changes = new Map<string, Uint8Array | undefined>()
+        for (const log of logs) {
+          log.removed = true
+          describeRemoval(engineState, log, changes)
+        }
+        await engineState.putAll(changes)
+        for (const log of logs) {
+          destager.forget(log)
+          this.#logs.delete(log.name)
+          this.#numbers.delete(log.number)
+          log.failWaiters()
+          diskReader.invalidate(log)
+          const removal = log.gate.run(async () => {
+            await this.#parts.committer.settled()
+            log.tail.clear()
+            for (const segment of log.segments) await files.forget(segment)
+            await disk.remove(log.directory)
+            files.forgetDirectory(log.directory)
+            await disk.syncDirectory(`${this.#parts.directory}/logs`)
+          })
+          const noted = removal
+            .catch((error: Error) => this.#note(error, log.directory))
+            .finally(() => this.#removals.delete(log.name))
+          this.#removals.set(log.name, noted)
+        }
+      })
+    )
+  }
+
+  // ---- the rest ----
+
+  status() {
+    const { journal } = this.#parts
+    const damage = [...this.#storeDamage]
+    for (const log of this.#logs.values()) damage.push(...log.damage)
+    const full = this.#space.full ? 'no-space' : 'open'
+    return {
+      state:
+        this.failure !== undefined
+          ? ('failed' as const)
+          : this.#closed
+            ? ('closed' as const)
+            : (full as 'no-space' | 'open'),
+      journalBytesLive: journal.liveBytes,
+      memoryBytesFree: this.pool.availableBytes,
+      damage,
+      stateLost: this.stateLost
+    }
+  }
+
+  async close(): Promise<void> {
+    const { committer, destager, journal, files, writer, backend, memory } = this.#parts
+    if (this.#closed) return
+    this.#tick()
+    if (this.failure === undefined && !this.#space.full) {
+      try {
+        await Promise.all([...this.#logs.values()].map(log => log.flush()))
+        await destager.round(() => destager.allPending())
+      } catch (error) {
+        this.fail(error as Error)
+      }
+    }
+    await committer.settled()
+    await destager.exclusive(async () => {})
+    await Promise.all(this.#removals.values())
+    this.#closed = true
+    this.#space.close()
+    this.#wakeAll()
+    await journal.close()
+    await files.close()
+    await backend.close()
+    writer.close()
+    memory.release()
+  }
+}
