@@ -22,6 +22,7 @@ export interface MilenaOptions extends PeerOptions {
 export interface ShardStatus {
   readonly shard: number
   readonly pid: number
+  /** Of its first listener. */
   readonly port: number
 }
 
@@ -122,8 +123,14 @@ export class MilenaPeer implements Peer {
   /** Process and port of each shard. */
   async shards(): Promise<ShardStatus[]> {
     const response = await fetch(`http://127.0.0.1:${this.adminPort}/v1/status`, { signal: AbortSignal.timeout(2000) })
-    const status = (await response.json()) as { shards: ShardStatus[] }
-    return status.shards
+    const status = (await response.json()) as {
+      shards: { shard: number; pid: number; listeners: { port: number }[] }[]
+    }
+    return status.shards.map(({ shard, pid, listeners }) => ({
+      shard,
+      pid,
+      port: listeners[0]?.port ?? this.port + shard
+    }))
   }
 
   async stop(): Promise<void> {

@@ -106,7 +106,24 @@ export function spawnLogged(
   })
   closeSync(log)
   child.once('error', () => undefined)
+  endWithUs(child)
   return child
+}
+
+const running = new Set<ChildProcess>()
+let watching = false
+
+/** Brokers lead process groups of their own, so Ctrl-C does not reach them: whatever ends us ends them. */
+function endWithUs(child: ChildProcess): void {
+  if (!watching) {
+    watching = true
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
+    process.once('exit', () => {
+      for (const each of running) if (each.pid !== undefined) trySignal(-each.pid, 'SIGKILL')
+    })
+  }
+  running.add(child)
+  child.once('exit', () => running.delete(child))
 }
 
 /** Polls `ready` every few milliseconds; rejects when the child ends or the time is over, with the end of its log. */
