@@ -16,6 +16,8 @@ import {
   type ResponseOf
 } from '@milena/wire-protocol'
 
+const SIZE_PREFIX_BYTES = 4
+
 interface Waiter {
   resolve(frame: Buffer | null): void
 }
@@ -25,7 +27,10 @@ export class RawClient {
   /** The connection ended or was reset. */
   closed = false
   readonly #whenClosed: Promise<void>
-  #received: Buffer = Buffer.alloc(0)
+  #chunks: Buffer[] = []
+  #chunkBytes = 0
+  /** Bytes that must be there before looking at them makes sense. */
+  #neededBytes = SIZE_PREFIX_BYTES
   readonly #frames: Buffer[] = []
   readonly #waiters: Waiter[] = []
   #lastCorrelationId = 0
@@ -103,16 +108,24 @@ export class RawClient {
     this.socket.destroy()
   }
 
+  /** Chunks are joined only when a whole frame is there, so that large answers cost their size once. */
   #receive(chunk: Buffer): void {
-    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
+    this.#chunks.push(chunk)
+    this.#chunkBytes += chunk.length
+    if (this.#chunkBytes < this.#neededBytes) return
+    const received = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks)
     let at = 0
-    while (this.#received.length - at >= 4) {
-      const end = at + 4 + this.#received.readInt32BE(at)
-      if (end > this.#received.length) break
-      this.#deliver(this.#received.subarray(at + 4, end))
+    this.#neededBytes = SIZE_PREFIX_BYTES
+    while (received.length - at >= SIZE_PREFIX_BYTES) {
+      const end = at + SIZE_PREFIX_BYTES + received.readInt32BE(at)
+      this.#neededBytes = end - at
+      if (end > received.length) break
+      this.#deliver(received.subarray(at + SIZE_PREFIX_BYTES, end))
+      this.#neededBytes = SIZE_PREFIX_BYTES
       at = end
     }
-    if (at > 0) this.#received = this.#received.subarray(at)
+    this.#chunkBytes = received.length - at
+    this.#chunks = this.#chunkBytes === 0 ? [] : [received.subarray(at)]
   }
 
   #deliver(frame: Buffer): void {
