@@ -214,28 +214,28 @@ test('A peer that hangs costs its callers deadlines and refusals, bounded memory
   const shards = start(2)
   await shards.ready
   await untilReaches(shards, 0, [1])
-  const flood = (callCount: number): Promise<FloodReport> => {
+  const flood = (callCount: number, deadlineMs: number): Promise<FloodReport> => {
     const report = new Promise<FloodReport>(resolve => {
       const unsubscribe = shards.onMessage((_, payload) => {
         unsubscribe()
         resolve(payload as FloodReport)
       })
     })
-    order(shards, 0, { flood: 1, callCount, payloadBytes: 512 * 1024, deadlineMs: 700 })
+    order(shards, 0, { flood: 1, callCount, payloadBytes: 512 * 1024, deadlineMs })
     return report
   }
-  assert.deepEqual((await flood(20)).ends, new Map([['ok', 20]]))
+  assert.deepEqual((await flood(20, 10_000)).ends, new Map([['ok', 20]]))
   const hanging = pidOf(shards, 1)
   process.kill(hanging, 'SIGSTOP')
   try {
-    const { ends, residentBytes } = await flood(1_000)
+    const { ends, residentBytes } = await flood(1_000, 700)
     assert.deepEqual([...ends.keys()].sort(), ['DEADLINE', 'OVERLOADED'])
     assert.ok(ends.get('DEADLINE')! >= 120 && ends.get('DEADLINE')! <= 130, `${ends.get('DEADLINE')}`)
     assert.ok(residentBytes < 250_000_000, `${residentBytes}`)
   } finally {
     process.kill(hanging, 'SIGCONT')
   }
-  for (let attempt = 0; (await flood(5)).ends.get('ok') !== 5; attempt++) assert.ok(attempt < 10)
+  assert.deepEqual((await flood(5, 10_000)).ends, new Map([['ok', 5]]))
   assert.equal(pidOf(shards, 1), hanging)
 })
 
@@ -273,7 +273,8 @@ test('When the supervisor is killed, its shards exit by themselves, and the next
   const script = `
     import { startShards } from ${JSON.stringify(new URL('./supervisor.ts', import.meta.url).href)}
     const shards = startShards({ shardCount: 2, entry: new URL(${JSON.stringify(new URL('./sample-shard.ts', import.meta.url).href)}),
-      config: { onDrain: 'hang', onlyShard: 1 }, socketFolder: ${JSON.stringify(join(folder, 'run'))} })
+      config: { onDrain: 'hang', onlyShard: 1 }, socketFolder: ${JSON.stringify(join(folder, 'run'))},
+      compileCacheFolder: ${JSON.stringify(join(folder, 'cache'))} })
     await shards.ready
     console.log(JSON.stringify(shards.reports.map(report => report.pid)))`
   const supervisor = spawn(process.execPath, ['--input-type=module', '-e', script], {

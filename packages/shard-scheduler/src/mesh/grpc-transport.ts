@@ -30,17 +30,20 @@ const REDIAL_DELAY_MAX_MS = 200
 /** Room for a batch's own fields beside the one payload that may exceed `batchBytesMax`. */
 const BATCH_OVERHEAD_BYTES_MAX = 64 * 1024
 
-type BatchStream = grpc.ClientDuplexStream<readonly Frame[], readonly Frame[]>
-type ServerBatchStream = grpc.ServerDuplexStream<readonly Frame[], readonly Frame[]>
+type BatchStream = grpc.ClientDuplexStream<Buffer, readonly Frame[]>
+type ServerBatchStream = grpc.ServerDuplexStream<readonly Frame[], Buffer>
 
-const linkMethod: grpc.MethodDefinition<readonly Frame[], readonly Frame[]> = {
+/** Batches are encoded before they are written, see `StreamLink.send`. */
+const encoded = (batch: Buffer): Buffer => batch
+
+const linkMethod: grpc.MethodDefinition<readonly Frame[], Buffer> = {
   path: LINK_PATH,
   requestStream: true,
   responseStream: true,
   requestSerialize: encodeBatch,
   requestDeserialize: decodeBatch,
-  responseSerialize: encodeBatch,
-  responseDeserialize: decodeBatch
+  responseSerialize: encoded,
+  responseDeserialize: encoded
 }
 
 export interface GrpcTransportOptions {
@@ -176,7 +179,7 @@ class Dialer {
     if (!existsSync(this.#path)) return this.#redial()
     const client = new grpc.Client(`unix:${this.#path}`, grpc.credentials.createInsecure(), this.#channelOptions)
     this.#client = client
-    const stream: BatchStream = client.makeBidiStreamRequest(LINK_PATH, encodeBatch, decodeBatch, this.#identity)
+    const stream: BatchStream = client.makeBidiStreamRequest(LINK_PATH, encoded, decodeBatch, this.#identity)
     const link = new StreamLink(stream, () => stream.cancel())
     let ended = false
     const end = (): void => {
@@ -219,7 +222,8 @@ class StreamLink implements Link {
   }
 
   send(frames: readonly Frame[], taken: () => void): void {
-    this.#stream.write(frames, () => taken())
+    // Encoded now, not when the stream gets to it: a caller whose deadline passes meanwhile may use its payload again.
+    this.#stream.write(encodeBatch(frames), () => taken())
   }
 
   close(): void {
