@@ -77,19 +77,41 @@ function temporary(make: MakeDisk): DiskUnderTest {
   return inFolder(folder, make, () => fs.rmSync(folder, { recursive: true, force: true }))
 }
 
-/** A tmpfs of 2 MiB; needs root on Linux. */
-function small(make: MakeDisk): DiskUnderTest | string {
+type Mount = (folder: string) => void
+
+/** 2 MiB of memory. */
+const tmpfs: Mount = folder => {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder], { stdio: 'pipe' })
+}
+
+/** ext4 in a file of 8 MiB, through a loop device. */
+const ext4: Mount = folder => {
+  const image = `${folder}.image`
+  try {
+    fs.writeFileSync(image, '')
+    fs.truncateSync(image, 8 << 20)
+    execFileSync('mkfs.ext4', ['-q', '-F', image], { stdio: 'pipe' })
+    execFileSync('mount', ['-o', 'loop', image, folder], { stdio: 'pipe' })
+  } finally {
+    fs.rmSync(image, { force: true })
+  }
+}
+
+/** A small file system of its own; needs root on Linux. */
+function small(make: MakeDisk, mount: Mount): Promise<DiskUnderTest | string> {
   const folder = fs.mkdtempSync(join(tmpdir(), 'milena-small-'))
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder], { stdio: 'pipe' })
+    mount(folder)
   } catch (error) {
     fs.rmdirSync(folder)
-    return `a small file system cannot be mounted here: ${error instanceof Error ? error.message : String(error)}`
+    const reason = error instanceof Error ? error.message : String(error)
+    return Promise.resolve(`a small file system cannot be mounted here: ${reason}`)
   }
-  return inFolder(folder, make, () => {
+  const subject = inFolder(folder, make, () => {
     execFileSync('umount', [folder])
     fs.rmdirSync(folder)
   })
+  return Promise.resolve(subject)
 }
 
 async function memory(capacityBytes: number): Promise<DiskUnderTest> {
@@ -116,16 +138,18 @@ const threads: MakeDisk = wrapIo => new ThreadDisk({ wrapIo })
 const threadsWithoutFfi: MakeDisk = wrapIo => new ThreadDisk({ wrapIo, native: { reason: 'left out' } })
 
 diskCompliance(runner, 'MemoryDisk', () => memory(Infinity), { makeSmallDisk: () => memory(1 << 21) })
-diskCompliance(runner, 'ThreadDisk', () => temporary(threads), {
-  makeSmallDisk: () => Promise.resolve(small(threads))
-})
+diskCompliance(runner, 'ThreadDisk', () => temporary(threads), { makeSmallDisk: () => small(threads, ext4) })
 diskCompliance(runner, 'ThreadDisk without FFI', () => temporary(threadsWithoutFfi), {
-  makeSmallDisk: () => Promise.resolve(small(threadsWithoutFfi))
+  makeSmallDisk: () => small(threadsWithoutFfi, tmpfs)
 })
 
 if ('native' in native) {
   const ring: MakeDisk = wrapIo => new RingDisk({ kernel: native.native, depth: 64, wrapIo })
-  diskCompliance(runner, 'RingDisk', () => temporary(ring), { makeSmallDisk: () => Promise.resolve(small(ring)) })
+  for (const mount of [ext4, tmpfs]) {
+    diskCompliance(runner, `RingDisk (full: ${mount.name})`, () => temporary(ring), {
+      makeSmallDisk: () => small(ring, mount)
+    })
+  }
 } else {
   describe('RingDisk', () => it.skip(`is not tested here: ${native.reason}`, () => {}))
 }

@@ -39,7 +39,8 @@ export function toDiskError(path: string, what: string, cause: unknown): DiskErr
   if (cause instanceof DiskError) return cause
   const code = codeOf(cause)
   const message = cause instanceof Error ? cause.message : String(cause)
-  return new DiskError(CODES.get(code) ?? 'IO', path, `${what}: ${message}`, { cause })
+  const text = cause instanceof SystemCallError ? message : `${what}: ${message}`
+  return new DiskError(CODES.get(code) ?? 'IO', path, text, { cause })
 }
 
 /** Runs a system call and wraps what it throws. */
