@@ -20,9 +20,9 @@ export function codecNumber(name: CodecName): number {
 }
 
 /**
- * Why compressed bytes were refused: TOO_LARGE, their contents would exceed the caller's limit; CORRUPT, they are not what
- * the codec writes; UNSUPPORTED, they ask for something that Kafka does not read either (dictionaries, linked LZ4 blocks,
- * giant zstd windows), or the codec's native module is missing on this platform.
+ * Why compressed bytes were refused: TOO_LARGE, their contents would exceed the caller's limit; CORRUPT, they are damaged or ask
+ * for what Kafka does not read either (dictionaries, linked lz4 blocks, zstd windows above 128 MiB) or what only costs time
+ * (very many tiny blocks); UNSUPPORTED, the codec's native module is missing on this platform.
  */
 export type CompressionErrorCode = 'TOO_LARGE' | 'CORRUPT' | 'UNSUPPORTED'
 

@@ -12,7 +12,10 @@ import { snappyCompress, snappyDecompress } from './snappy.ts'
 import { zstdCompress, zstdDecompress } from './zstd.ts'
 
 export interface DecompressOptions {
-  /** The most bytes that may come out; one more is TOO_LARGE. */
+  /**
+   * The most bytes that may come out; one more is TOO_LARGE. While gzip and zstd unpack in pieces, up to twice as many are
+   * held.
+   */
   readonly outputBytesMax: number
 }
 

@@ -73,6 +73,49 @@ describe('bombs', () => {
   })
 })
 
+describe('streams of tiny blocks', () => {
+  /** `count` times the same block behind a header. */
+  const repeated = (
+    header: ArrayLike<number>,
+    block: readonly number[],
+    count: number,
+    end: readonly number[]
+  ): Uint8Array =>
+    Buffer.concat([
+      Uint8Array.from(header),
+      ...new Array<Uint8Array>(count).fill(Uint8Array.from(block)),
+      Uint8Array.from(end)
+    ])
+  const snappyHeader = compress('snappy', new Uint8Array(0))
+  const lz4Header = compress('lz4', new Uint8Array(0)).subarray(0, 7)
+  const tiny: [string, CodecName, (count: number) => Uint8Array][] = [
+    ['snappy', 'snappy', count => repeated(snappyHeader, [0, 0, 0, 3, 1, 0, 120], count, [])],
+    ['lz4', 'lz4', count => repeated(lz4Header, [2, 0, 0, 0, 0x10, 120], count, [0, 0, 0, 0])],
+    ['stored lz4', 'lz4', count => repeated(lz4Header, [1, 0, 0, 0x80, 120], count, [0, 0, 0, 0])]
+  ]
+
+  test.each(tiny)('a few in %s read, a megabyte of them is refused in no time', (_, codec, make) => {
+    expect(textOf(codec, make(64))).toBe('x'.repeat(64))
+    const hostile = make(150_000)
+    const start = performance.now()
+    expect(errorOf(codec, hostile)).toBe('CORRUPT')
+    expect(performance.now() - start).toBeLessThan(500)
+  })
+
+  test('a megabyte of empty zstd frames, zstd blocks and gzip members takes no time either', () => {
+    const streams: [CodecName, Uint8Array][] = [
+      ['zstd', repeated([], [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0], 110_000, [])],
+      ['zstd', repeated(zstdHeader(17), [0, 0, 0], 340_000, [1, 0, 0])],
+      ['gzip', repeated([], [...compress('gzip', new Uint8Array(0))], 52_000, [])]
+    ]
+    for (const [codec, bytes] of streams) {
+      const start = performance.now()
+      expect(decompress(codec, bytes, { outputBytesMax: 0 })).toHaveLength(0)
+      expect(performance.now() - start).toBeLessThan(500)
+    }
+  })
+})
+
 describe('gzip', () => {
   const packed = compress('gzip', contents)
 
@@ -162,9 +205,9 @@ describe('lz4', () => {
     for (const index of [0, 1, 2, 3, 6]) expect(errorOf('lz4', flipped(index))).toBe('CORRUPT')
   })
 
-  test('dictionaries and linked blocks are not supported, as in Kafka', () => {
-    expect(errorOf('lz4', withDescriptor(0x61, 0x40, 1, 2, 3, 4))).toBe('UNSUPPORTED')
-    expect(errorOf('lz4', withDescriptor(0x40, 0x40))).toBe('UNSUPPORTED')
+  test('dictionaries and linked blocks are refused, as by Kafka', () => {
+    expect(errorOf('lz4', withDescriptor(0x61, 0x40, 1, 2, 3, 4))).toBe('CORRUPT')
+    expect(errorOf('lz4', withDescriptor(0x40, 0x40))).toBe('CORRUPT')
   })
 
   test('reserved bits, other versions and unknown block sizes are refused', () => {
@@ -267,8 +310,8 @@ describe('zstd', () => {
   })
 
   test('larger windows are refused, up to the largest that the format knows', () => {
-    for (const log of [28, 30, 31, 41]) expect(errorOf('zstd', [...zstdHeader(log), ...rawBlock])).toBe('UNSUPPORTED')
-    expect(errorOf('zstd', [...frame.slice(0, 5), ((27 - 10) << 3) | 1, ...rawBlock])).toBe('UNSUPPORTED')
+    for (const log of [28, 30, 31, 41]) expect(errorOf('zstd', [...zstdHeader(log), ...rawBlock])).toBe('CORRUPT')
+    expect(errorOf('zstd', [...frame.slice(0, 5), ((27 - 10) << 3) | 1, ...rawBlock])).toBe('CORRUPT')
   })
 
   test('skippable frames are skipped, several frames are joined, also ones without content size', () => {
@@ -292,7 +335,7 @@ describe('zstd', () => {
   })
 
   test('dictionaries, reserved bits and reserved block types are refused', () => {
-    expect(errorOf('zstd', [...frame.slice(0, 4), 0x01, 56, 9, ...rawBlock])).toBe('UNSUPPORTED')
+    expect(errorOf('zstd', [...frame.slice(0, 4), 0x01, 56, 9, ...rawBlock])).toBe('CORRUPT')
     expect(textOf('zstd', [...frame.slice(0, 4), 0x01, 56, 0, ...rawBlock])).toBe('twenty bytes of text')
     expect(errorOf('zstd', [...frame.slice(0, 4), 0x08, 56, ...rawBlock])).toBe('CORRUPT')
     expect(errorOf('zstd', [...zstdHeader(17), ...zstdBlock(3, 20, true), ...contents])).toBe('CORRUPT')

@@ -13,6 +13,7 @@
  */
 import { createRequire } from 'node:module'
 import { CompressionError, plain } from './codecs.ts'
+import { refuseTinyBlocks } from './tiny-blocks.ts'
 import { xxhash32 } from './xxhash32.ts'
 
 /** Blocks with four bytes (little endian) of uncompressed size in front. */
@@ -152,6 +153,7 @@ function measureFrame(bytes: Uint8Array, outputBytesMax: number): Frame {
     blocks.push({ start: position, end, isStored, contentBytes: blockBytes })
     position = end + checksumBytes
   }
+  refuseTinyBlocks('lz4', blocks.length, contentBytes)
   if (header.contentBytes !== undefined && header.contentBytes !== BigInt(contentBytes)) {
     throw corrupt(`content of ${contentBytes} bytes, declared were ${header.contentBytes}`)
   }
@@ -180,8 +182,8 @@ function readHeader(bytes: Uint8Array, view: DataView): FrameHeader {
   const descriptor = bytes[5]!
   if ((flag & flagVersionMask) !== flagVersion1) throw corrupt(`frame version ${flag >>> 6}`)
   if ((flag & flagReserved) !== 0 || (descriptor & 0x8f) !== 0) throw corrupt('reserved bits are set')
-  if ((flag & flagDictionary) !== 0) throw new CompressionError('UNSUPPORTED', 'lz4', 'needs a dictionary')
-  if ((flag & flagIndependent) === 0) throw new CompressionError('UNSUPPORTED', 'lz4', 'blocks depend on each other')
+  if ((flag & flagDictionary) !== 0) throw corrupt('needs a dictionary')
+  if ((flag & flagIndependent) === 0) throw corrupt('blocks depend on each other')
   const sizeClass = descriptor >>> 4
   if (sizeClass < 4) throw corrupt(`block size class ${sizeClass}`)
   const hasContentSize = (flag & flagContentSize) !== 0

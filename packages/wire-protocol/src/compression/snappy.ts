@@ -9,6 +9,7 @@
  */
 import { createRequire } from 'node:module'
 import { CompressionError, plain } from './codecs.ts'
+import { refuseTinyBlocks } from './tiny-blocks.ts'
 
 type Snappy = {
   compressSync(input: Uint8Array, options: { copyOutputData: true }): Uint8Array
@@ -69,6 +70,7 @@ export function snappyDecompress(bytes: Uint8Array, outputBytesMax: number): Uin
   if (byteCount > outputBytesMax) {
     throw new CompressionError('TOO_LARGE', 'snappy', `${byteCount} bytes, the limit is ${outputBytesMax}`)
   }
+  refuseTinyBlocks('snappy', blocks.length, byteCount)
   if (blocks.length === 1) return uncompressBlock(bytes, blocks[0]!)
   const result = new Uint8Array(byteCount)
   let position = 0

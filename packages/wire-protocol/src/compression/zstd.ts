@@ -120,7 +120,7 @@ function readHeader(bytes: Uint8Array, view: DataView, start: number): FrameHead
   const windowAt = isSingleSegment ? undefined : position++
   if (position + dictionaryBytes + contentSizeBytes > bytes.length) throw corrupt('frame header cut off')
   for (let index = 0; index < dictionaryBytes; index++) {
-    if (bytes[position + index] !== 0) throw new CompressionError('UNSUPPORTED', 'zstd', 'needs a dictionary')
+    if (bytes[position + index] !== 0) throw corrupt('needs a dictionary')
   }
   position += dictionaryBytes
   let contentBytes: number | undefined
@@ -136,7 +136,7 @@ function readHeader(bytes: Uint8Array, view: DataView, start: number): FrameHead
 function declaredWindow(descriptor: number): number {
   const base = 2 ** (windowLogMin + (descriptor >>> 3))
   const bytes = base + (base / 8) * (descriptor & 7)
-  if (bytes > 2 ** windowLogMax) throw new CompressionError('UNSUPPORTED', 'zstd', `window of ${bytes} bytes`)
+  if (bytes > 2 ** windowLogMax) throw corrupt(`window of ${bytes} bytes`)
   return bytes
 }
 

@@ -30,7 +30,7 @@ describe('BatchBuilder', () => {
     })
     let index = 0
     for (const record of iterateRecords(batch)) {
-      expect(record.value).toEqual(new Uint8Array(index * 3).fill(index))
+      expect(Buffer.compare(record.value!, new Uint8Array(index * 3).fill(index))).toBe(0)
       expect(new TextDecoder().decode(record.headers()[0]!.key)).toBe(`h${index++}`)
     }
     expect(index).toBe(300)

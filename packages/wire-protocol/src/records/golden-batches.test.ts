@@ -39,6 +39,17 @@ function rebuild(batch: Uint8Array): Uint8Array {
   return builder.build()
 }
 
+/** All that the records of a batch say, as one line. */
+function digestOf(batch: Uint8Array): string {
+  const hex = (bytes: Uint8Array | null): string => (bytes === null ? 'null' : Buffer.from(bytes).toString('hex'))
+  return [...iterateRecords(batch)]
+    .map(record => {
+      const headers = record.headers().map(({ key, value }) => `${hex(key)}=${hex(value)}`)
+      return [record.offset, record.timestamp, hex(record.key), hex(record.value), ...headers].join(' ')
+    })
+    .join('\n')
+}
+
 describe('batches that Kafka wrote', () => {
   test.each(codecNames)('four records read back whole through %s', codec => {
     const records = [...iterateRecords(batchOf(`short-${codec}`))].map(record => ({
@@ -97,8 +108,7 @@ describe('batches that Kafka wrote', () => {
     for (const [name, batch] of golden) {
       if (batchHeader.isControl(batch, 0)) continue
       const ours = rebuild(batch)
-      const records = [...iterateRecords(ours)].map(record => [record, record.headers()])
-      expect(records).toEqual([...iterateRecords(batch)].map(record => [record, record.headers()]))
+      expect(digestOf(ours)).toBe(digestOf(batch))
       if (batchHeader.codec(batch, 0) === 0 && name !== 'log-append-time') expect(ours, name).toEqual(batch)
     }
   })

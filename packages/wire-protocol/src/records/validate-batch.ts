@@ -138,8 +138,14 @@ function checkRecords(bytes: Uint8Array, start: number, options: ValidationOptio
 }
 
 function refuseCompressed(error: CompressionError): InvalidBatch {
-  if (error.code === 'TOO_LARGE') return invalid('MESSAGE_TOO_LARGE', error.message)
-  return invalid('CORRUPT_MESSAGE', error.message)
+  switch (error.code) {
+    case 'TOO_LARGE':
+      return invalid('MESSAGE_TOO_LARGE', error.message)
+    case 'UNSUPPORTED':
+      return invalid('UNSUPPORTED_COMPRESSION_TYPE', error.message)
+    case 'CORRUPT':
+      return invalid('CORRUPT_MESSAGE', error.message)
+  }
 }
 
 /** The pass over the records of one batch. */
