@@ -3,6 +3,7 @@
  * in: the mesh over sockets, a disk, the system's clock.
  */
 import { randomBytes } from 'node:crypto'
+import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { runShard } from '@milena/shard-scheduler'
 import { openLmdbState } from '@milena/storage-engine'
@@ -28,6 +29,9 @@ export interface ShardConfig {
 /** Of the time a drain may take, what is left for the store to close. */
 const STORE_CLOSE_SHARE = 0.5
 
+/** When the code that serving needs has been compiled, ms after the start. */
+const COMPILE_CACHE_FLUSH_MS = 3_000
+
 await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) => {
   const { settings, identity, dataFolder, listeners } = config
   const log = createLogger(settings['log.level'], { shard })
@@ -50,6 +54,8 @@ await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) 
     soon: systemScheduler.soon,
     log
   })
+  // Node writes its compile cache when a process exits; one that is killed would leave the next start to compile again.
+  systemClock.after(COMPILE_CACHE_FLUSH_MS, () => flushCompileCache())
   return {
     drain: async deadlineMs => {
       await running.stop(deadlineMs * STORE_CLOSE_SHARE)

@@ -4,8 +4,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { resolve } from 'node:path'
-import { startShards, type Shards } from '@milena/shard-scheduler'
+import { join, resolve } from 'node:path'
+import { recommendedShardExecArgv, startShards, type Shards } from '@milena/shard-scheduler'
 import type { Logger } from 'pino'
 import { startAdminServer, type AdminServer } from './admin/admin-server.ts'
 import { brokerIdOf } from './controller/cluster-state.ts'
@@ -45,7 +45,9 @@ export async function superviseNode(settings: BrokerSettings, log: Logger): Prom
     entry: new URL(import.meta.url.endsWith('.ts') ? './shard-main.ts' : './shard-main.js', import.meta.url),
     config,
     pin: settings['shard.pinning'],
-    execArgv: [...process.execArgv, '--min-semi-space-size=16', '--max-semi-space-size=32'],
+    execArgv: [...new Set([...process.execArgv, ...recommendedShardExecArgv()])],
+    compileCacheFolder: process.env['NODE_COMPILE_CACHE'] ?? join(dataFolder, 'cache'),
+    socketFolder: join(dataFolder, 'run'),
     drainDeadlineMs: DRAIN_DEADLINE_MS,
     log
   })
