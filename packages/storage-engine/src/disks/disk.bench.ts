@@ -3,7 +3,7 @@
  *
  *     node --conditions=@milena/source packages/storage-engine/src/disks/disk.bench.ts [folder] [disks|extents]
  *
- * Rounds are interleaved and medians of three are shown, because a shared machine changes its mind from minute to minute:
+ * Rounds are interleaved, in turning order, and medians of three are shown, because a shared machine changes its mind from minute to minute:
  * compare figures of one run only. CPU is of the whole process, threads included. The folder must be on the device to be
  * measured (default: the temporary folder); about 700 MiB are used and removed.
  */
@@ -112,7 +112,9 @@ async function benchDisks(folder: string): Promise<void> {
   for (const work of works) {
     const samples = disks.map((): Sample[] => [])
     for (let round = 0; round < ROUNDS; round++) {
-      for (const [index, disk] of disks.entries()) {
+      const order = [...disks.entries()]
+      if (round % 2 === 1) order.reverse()
+      for (const [index, disk] of order) {
         const file = files[index]
         if (file !== undefined) samples[index]?.push(await measure(disk, file, work, fileBytes))
       }
