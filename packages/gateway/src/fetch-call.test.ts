@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { TimerWheel } from './connections/timer-wheel.ts'
 import { FetchCall, type FetchLimits, type FetchResult } from './fetch-call.ts'
+import { FetchEntry } from './fetch-entry.ts'
 import { FetchSessionCache } from './fetch-sessions.ts'
 import type { RequestContext } from './handler.ts'
 import { defaultSettings } from './settings.ts'
@@ -26,31 +27,26 @@ function setUp(partitionCount: number) {
     releaseLater: release => release(),
     onWaiting: () => {}
   }
-  const partitions = Array.from({ length: partitionCount }, (_, partition) => ({
-    topicName: 'a',
-    topicId: '',
-    partition,
-    fetchOffset: 0n,
-    maxBytes: 1 << 20,
-    currentLeaderEpoch: -1,
-    sentHighWatermark: -1,
-    sentLogStartOffset: -1
-  }))
-  const call = (more: Partial<FetchLimits> = {}) => {
+  const newEntries = () =>
+    Array.from({ length: partitionCount }, (_, partition) =>
+      new FetchEntry({ topicName: 'a', topicId: '', partition }).ask(0n, 1 << 20, -1)
+    )
+  const call = (more: Partial<FetchLimits> = {}, entries = newEntries(), keepWatching = false) => {
     const done: (readonly FetchResult[])[] = []
-    const fetch = new FetchCall(
+    const fetch = new FetchCall({
       context,
-      partitions,
-      { ...limits, ...more },
-      results => done.push(results),
-      error => {
+      entries,
+      limits: { ...limits, ...more },
+      keepWatching,
+      onDone: results => done.push(results),
+      onFailed: error => {
         throw error
       }
-    )
+    })
     fetch.start()
     return { fetch, done }
   }
-  return { clock, host, timers, call }
+  return { clock, host, timers, call, newEntries }
 }
 
 const options = { acks: 1, timeoutMs: 0, apiVersion: 9, transactionalId: null } as const
@@ -127,4 +123,38 @@ test('a hurried fetch answers with what there is', async () => {
   expect(done[0]?.[0]?.outcome).toMatchObject({ kind: 'data', byteCount: testBatch().length })
   for (const { outcome } of done[0] ?? []) if (outcome.kind === 'data') outcome.release()
   expect(host.cluster.partition('a', 0).borrowedCount).toBe(0)
+})
+
+test('a session reads quiet partitions once; from then on only those that changed or that the client asks anew', async () => {
+  const { host, call, newEntries } = setUp(1000)
+  let reads = 0
+  for (let i = 0; i < 1000; i++) {
+    const partition = host.cluster.partition('a', i)
+    const read = partition.read.bind(partition)
+    partition.read = request => {
+      reads++
+      return read(request)
+    }
+  }
+  const entries = newEntries()
+  const release = (results: readonly FetchResult[] | undefined) => {
+    for (const { outcome } of results ?? []) if (outcome.kind === 'data') outcome.release()
+  }
+  release(call({ minBytes: 0 }, entries, true).done[0])
+  expect(reads).toBe(1000)
+  const waiting = call({}, entries, true)
+  expect(reads).toBe(1000)
+  await host.cluster.partition('a', 5).append(testBatch(), options)
+  await turn()
+  expect(reads).toBe(1001)
+  expect(waiting.done[0]?.map(({ entry }) => entry.target.partition)).toEqual([5])
+  release(waiting.done[0])
+  // The client asks again without having moved on: the data is sent again.
+  const again = call({}, entries, true)
+  expect(reads).toBe(1002)
+  release(again.done[0])
+  entries[5]?.ask(1n, 1 << 20, -1)
+  expect(call({ minBytes: 0 }, entries, true).done[0]?.[0]?.outcome).toMatchObject({ kind: 'data', byteCount: 0 })
+  expect(reads).toBe(1003)
+  for (const entry of entries) entry.unwatch()
 })

@@ -1,7 +1,7 @@
 /**
- * One Fetch being served: reads its partitions in order, and waits for more when there is too little.
+ * One Fetch being served: reads its stale partitions in order, and waits for more when there is too little.
  *
- *     pass: read each partition, what is left of maxBytes at a time
+ *     pass: read each stale partition, what is left of maxBytes at a time
  *       │ enough (minBytes), or an error to tell, or no time left ──► done: the outcomes become the answer
  *       └ too little: give the bytes back, watch the partitions ──► woken: next pass, over those that changed
  *                                                               └─► deadline: last pass
@@ -10,10 +10,9 @@
  * partition and one entry of the timer wheel, so ten thousand of them cost little.
  */
 import { TimerEntry } from './connections/timer-wheel.ts'
-import type { FetchPartition } from './fetch-sessions.ts'
+import type { FetchEntry } from './fetch-entry.ts'
 import type { RequestContext } from './handler.ts'
-import type { Isolation, PartitionPort, ReadOutcome } from './ports.ts'
-import type { ErrorName } from '@milena/wire-protocol'
+import type { Isolation, ReadOutcome } from './ports.ts'
 
 export interface FetchLimits {
   /** Clamped: at least 0, at most FETCH_WAIT_MS_MAX. */
@@ -23,19 +22,27 @@ export interface FetchLimits {
   readonly isolation: Isolation
 }
 
-/** What reading one partition came to. `topicId` is null when the topic is unknown. */
+/** What reading one partition came to. */
 export interface FetchResult {
-  readonly requested: FetchPartition
-  readonly topicId: string | null
+  readonly entry: FetchEntry
   readonly outcome: ReadOutcome
 }
 
+export interface FetchCallOptions {
+  readonly context: RequestContext
+  readonly entries: readonly FetchEntry[]
+  readonly limits: FetchLimits
+  /** The entries belong to a session: they stay watched when the call is over. */
+  readonly keepWatching: boolean
+  /**
+   * The answer, possibly before `start` returns: entries that had to be read, in order. Data in them must be released.
+   */
+  onDone(results: readonly FetchResult[]): void
+  onFailed(error: unknown): void
+}
+
 export class FetchCall {
-  readonly #context: RequestContext
-  readonly #limits: FetchLimits
-  readonly #entries: FetchEntry[]
-  readonly #onDone: (results: readonly FetchResult[]) => void
-  readonly #onFailed: (error: unknown) => void
+  readonly #options: FetchCallOptions
   readonly #deadline: TimerEntry = new TimerEntry(() => this.hurry())
   readonly #expiresMs: number
   #byteCount = 0
@@ -45,40 +52,36 @@ export class FetchCall {
   /** No further waiting: what the current pass finds is the answer. */
   #final: boolean
   #changed = false
-  #abandoned = false
+  #over = false
   #readLate = false
 
-  /** `onDone` gets the results in the order of `partitions`, possibly before `start` returns. Data in them must be released. */
-  constructor(
-    context: RequestContext,
-    partitions: Iterable<FetchPartition>,
-    limits: FetchLimits,
-    onDone: (results: readonly FetchResult[]) => void,
-    onFailed: (error: unknown) => void
-  ) {
-    this.#context = context
-    this.#limits = limits
-    this.#onDone = onDone
-    this.#onFailed = onFailed
-    this.#final = limits.maxWaitMs <= 0
-    this.#expiresMs = this.#final ? 0 : context.host.clock.monotonic() + limits.maxWaitMs
-    this.#entries = []
-    for (const partition of partitions) this.#entries.push(new FetchEntry(this, partition))
+  constructor(options: FetchCallOptions) {
+    this.#options = options
+    const { maxWaitMs } = options.limits
+    this.#final = maxWaitMs <= 0
+    this.#expiresMs = this.#final ? 0 : options.context.host.clock.monotonic() + maxWaitMs
   }
 
   start(): void {
     this.#startPass()
   }
 
-  /** The client is gone: gives everything back and never calls anybody. */
+  /** Gives everything back and never calls anybody. */
   abandon(): void {
-    this.#abandoned = true
-    this.#unpark()
-    for (const entry of this.#entries) entry.release()
+    if (this.#over) return
+    this.#leave()
+    for (const entry of this.#options.entries) entry.drop()
+  }
+
+  /** No more waiting: answers with what there is now. */
+  hurry(): void {
+    if (this.#over) return
+    this.#final = true
+    if (!this.#reading) this.#startPass()
   }
 
   /** A watched partition changed. */
-  wake(): void {
+  readonly #wake = (): void => {
     this.#changed = true
     if (this.#parked && !this.#reading) this.#startPass()
   }
@@ -88,18 +91,18 @@ export class FetchCall {
     this.#changed = false
     this.#byteCount = 0
     this.#errorCount = 0
-    for (const entry of this.#entries) if (entry.hadData) entry.stale = true
+    for (const entry of this.#options.entries) if (entry.hadData) entry.stale = true
     this.#readFrom(0)
   }
 
   #readFrom(first: number): void {
-    for (let i = first; i < this.#entries.length; i++) {
-      const entry = this.#entries[i] as FetchEntry
+    const { context, entries, limits } = this.#options
+    for (let i = first; i < entries.length; i++) {
+      const entry = entries[i] as FetchEntry
       if (!entry.stale) continue
-      const bytesLeft = this.#limits.maxBytes - this.#byteCount
       let outcome
       try {
-        outcome = entry.read(this.#context, this.#limits, bytesLeft, this.#byteCount === 0)
+        outcome = entry.read(context, limits.isolation, limits.maxBytes - this.#byteCount, this.#byteCount === 0)
       } catch (error) {
         return this.#fail(error)
       }
@@ -113,8 +116,11 @@ export class FetchCall {
     this.#readLate = true
     outcome.then(
       later => {
+        if (this.#over) {
+          if (later.kind === 'data') later.release()
+          return
+        }
         this.#take(entry, later)
-        if (this.#abandoned) return entry.release()
         this.#readFrom(next)
       },
       (error: unknown) => this.#fail(error)
@@ -122,9 +128,9 @@ export class FetchCall {
   }
 
   #fail(error: unknown): void {
-    if (this.#abandoned) return
+    if (this.#over) return
     this.abandon()
-    this.#onFailed(error)
+    this.#options.onFailed(error)
   }
 
   #take(entry: FetchEntry, outcome: ReadOutcome): void {
@@ -134,132 +140,56 @@ export class FetchCall {
   }
 
   #endPass(): void {
+    const { context, entries, limits } = this.#options
     this.#reading = false
-    if (!this.#final && this.#context.host.clock.monotonic() >= this.#expiresMs) this.#final = true
-    if (this.#final || this.#errorCount > 0 || this.#byteCount >= this.#limits.minBytes || this.#entries.length === 0) {
-      return this.#finish()
-    }
-    for (const entry of this.#entries) entry.giveBack()
+    if (!this.#final && context.host.clock.monotonic() >= this.#expiresMs) this.#final = true
+    const enough = this.#errorCount > 0 || this.#byteCount >= limits.minBytes || entries.length === 0
+    if (this.#final || enough) return this.#finish()
+    for (const entry of entries) entry.giveBack(limits.isolation)
     this.#park()
     if (this.#changed) this.#startPass()
   }
 
   #park(): void {
+    const { context, entries } = this.#options
+    for (const entry of entries) if (!entry.stale) entry.watch()
     if (this.#parked) return
     this.#parked = true
-    this.#context.rooms.timers.arm(this.#deadline, this.#expiresMs - this.#context.host.clock.monotonic())
-    for (const entry of this.#entries) entry.watch()
-    // What changed between a read from disk and watching is seen by one more look.
+    context.rooms.timers.arm(this.#deadline, this.#expiresMs - context.host.clock.monotonic())
+    for (const entry of entries) entry.onStale = this.#wake
     if (!this.#readLate) return
-    for (const entry of this.#entries) entry.stale = true
+    // What changed between a read from disk and watching is seen by one more look.
+    for (const entry of entries) entry.stale = true
     this.#changed = true
   }
 
-  #unpark(): void {
-    this.#context.rooms.timers.disarm(this.#deadline)
-    for (const entry of this.#entries) entry.unwatch()
-    this.#parked = false
-  }
-
-  /** No more waiting: answers with what there is now. */
-  hurry(): void {
-    if (this.#abandoned) return
-    this.#final = true
-    if (!this.#reading) this.#startPass()
+  #leave(): void {
+    const { context, entries, keepWatching } = this.#options
+    this.#over = true
+    context.rooms.timers.disarm(this.#deadline)
+    for (const entry of entries) {
+      entry.onStale = null
+      if (!keepWatching) entry.unwatch()
+    }
   }
 
   #finish(): void {
-    this.#unpark()
-    this.#onDone(this.#entries.map(entry => entry.result()))
+    this.#leave()
+    const results: FetchResult[] = []
+    for (const entry of this.#options.entries) {
+      const outcome = entry.takeOutcome()
+      if (outcome === null) continue
+      this.#settle(entry, outcome)
+      results.push({ entry, outcome })
+    }
+    this.#options.onDone(results)
+  }
+
+  /** Leaves an entry of a session clean and watched, or stale. */
+  #settle(entry: FetchEntry, outcome: ReadOutcome): void {
+    if (!this.#options.keepWatching || entry.stale) return
+    const quiet = entry.isQuiet(outcome, this.#options.limits.isolation)
+    if (quiet && !this.#readLate) entry.watch()
+    else entry.stale = true
   }
 }
-
-/** One partition of the call: its last outcome, and whether that still holds. */
-class FetchEntry {
-  readonly #call: FetchCall
-  readonly #requested: FetchPartition
-  #port: PartitionPort | null = null
-  #topicId: string | null = null
-  #unwatch: (() => void) | null = null
-  outcome: ReadOutcome | null = null
-  /** Must be read (again) in the next pass. */
-  stale = true
-  /** The last read found data, which was given back. */
-  hadData = false
-
-  constructor(call: FetchCall, requested: FetchPartition) {
-    this.#call = call
-    this.#requested = requested
-  }
-
-  read(
-    context: RequestContext,
-    limits: FetchLimits,
-    bytesLeft: number,
-    atLeastOne: boolean
-  ): ReadOutcome | Promise<ReadOutcome> {
-    this.stale = false
-    this.hadData = false
-    const requested = this.#requested
-    const port = this.#find(context)
-    if (typeof port === 'string') return refused(port)
-    this.#port = port
-    const offset = Number(requested.fetchOffset)
-    if (offset < 0 || !Number.isSafeInteger(offset)) return refused('OFFSET_OUT_OF_RANGE')
-    return port.read({
-      offset,
-      maxBytes: Math.max(0, Math.min(requested.maxBytes, bytesLeft)),
-      atLeastOne,
-      isolation: limits.isolation,
-      currentLeaderEpoch: requested.currentLeaderEpoch
-    })
-  }
-
-  #find(context: RequestContext): PartitionPort | ErrorName {
-    const { topicName, topicId, partition } = this.#requested
-    const view = context.host.cluster.view()
-    const topic = topicName === null ? view.topicById(topicId) : view.topicByName(topicName)
-    if (topic === undefined) return topicName === null ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION'
-    this.#topicId = topic.topicId
-    const found = context.host.partitions.find(topic.topicId, partition)
-    return 'error' in found ? found.error : found
-  }
-
-  /** Releases what a pass read in vain; if there were bytes, the next one has to read them again. */
-  giveBack(): void {
-    const { outcome } = this
-    if (outcome?.kind !== 'data' || outcome.release === nothingToRelease) return
-    outcome.release()
-    this.outcome = { ...outcome, slices: [], byteCount: 0, release: nothingToRelease }
-    this.hadData = outcome.byteCount > 0
-  }
-
-  release(): void {
-    if (this.outcome?.kind === 'data') this.outcome.release()
-    this.outcome = null
-  }
-
-  watch(): void {
-    if (this.#port === null) return
-    this.#unwatch = this.#port.watch(() => {
-      this.stale = true
-      this.#call.wake()
-    })
-  }
-
-  unwatch(): void {
-    this.#unwatch?.()
-    this.#unwatch = null
-  }
-
-  result(): FetchResult {
-    const outcome = this.outcome ?? refused('UNKNOWN_SERVER_ERROR')
-    return { requested: this.#requested, topicId: this.#topicId, outcome }
-  }
-}
-
-function refused(error: ErrorName): ReadOutcome {
-  return { kind: 'refused', error, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1 }
-}
-
-function nothingToRelease(): void {}

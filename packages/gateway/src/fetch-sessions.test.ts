@@ -1,21 +1,13 @@
 import { expect, test } from 'vitest'
-import { type FetchPartition, FetchSessionCache, partitionKey } from './fetch-sessions.ts'
+import { FetchEntry } from './fetch-entry.ts'
+import { FetchSessionCache, partitionKey } from './fetch-sessions.ts'
 import { FETCH_SESSION_EVICTION_MS, FETCH_SESSION_PARTITIONS_MAX } from './settings.ts'
 import { ManualClock } from './testing/clocks.ts'
 
-function partitions(count: number): Map<string, FetchPartition> {
-  const map = new Map<string, FetchPartition>()
+function partitions(count: number): Map<string, FetchEntry> {
+  const map = new Map<string, FetchEntry>()
   for (let partition = 0; partition < count; partition++) {
-    map.set(partitionKey('t', partition), {
-      topicName: 't',
-      topicId: '',
-      partition,
-      fetchOffset: 0n,
-      maxBytes: 1,
-      currentLeaderEpoch: -1,
-      sentHighWatermark: -1,
-      sentLogStartOffset: -1
-    })
+    map.set(partitionKey('t', partition), new FetchEntry({ topicName: 't', topicId: '', partition }))
   }
   return map
 }

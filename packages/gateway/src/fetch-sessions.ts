@@ -10,6 +10,8 @@
  *
  * One cache per gateway; not shared between shards, as clients have one session per connection target.
  */
+import type { FetchCall } from './fetch-call.ts'
+import type { FetchEntry } from './fetch-entry.ts'
 import type { ClockPort } from './ports.ts'
 import { FETCH_SESSION_EVICTION_MS, FETCH_SESSION_PARTITIONS_MAX } from './settings.ts'
 
@@ -19,20 +21,6 @@ export const FINAL_EPOCH = -1
 
 const INT32_MAX = 0x7fffffff
 
-/** One partition of a fetch: what the client asked for, and in a session, what it was told last. */
-export interface FetchPartition {
-  /** Null when the client names the topic by id. */
-  readonly topicName: string | null
-  readonly topicId: string
-  readonly partition: number
-  fetchOffset: bigint
-  maxBytes: number
-  currentLeaderEpoch: number
-  /** Last answer; -1 forces the next one to be sent. */
-  sentHighWatermark: number
-  sentLogStartOffset: number
-}
-
 export interface FetchSession {
   readonly id: number
   readonly usesTopicIds: boolean
@@ -41,7 +29,9 @@ export interface FetchSession {
   /** Epoch that the next request must carry. */
   epoch: number
   /** In the order of service: those that got data go to the end. */
-  readonly partitions: Map<string, FetchPartition>
+  readonly partitions: Map<string, FetchEntry>
+  /** The fetch that is being served, if any. */
+  active: FetchCall | null
 }
 
 export type SessionLookup =
@@ -98,26 +88,28 @@ export class FetchSessionCache {
   }
 
   /** A session of these partitions, or null when there is no room. Takes the map over. */
-  create(partitions: Map<string, FetchPartition>, usesTopicIds: boolean): FetchSession | null {
+  create(partitions: Map<string, FetchEntry>, usesTopicIds: boolean): FetchSession | null {
     const now = this.#clock.monotonic()
     if (!this.#makeRoom(partitions.size, now)) return null
-    const session = { id: this.#newId(), usesTopicIds, createdMs: now, lastUsedMs: now, epoch: 1, partitions }
+    const id = this.#newId()
+    const session = { id, usesTopicIds, createdMs: now, lastUsedMs: now, epoch: 1, partitions, active: null }
     this.#sessions.set(session.id, session)
     this.#partitionCount += partitions.size
     return session
   }
 
-  /** Adds a partition to a live session, or replaces it in place. False when the cache is full of partitions. */
-  setPartition(session: FetchSession, key: string, partition: FetchPartition): boolean {
+  /** Adds a partition to a live session. False when the cache is full of partitions. */
+  setPartition(session: FetchSession, key: string, entry: FetchEntry): boolean {
     if (!session.partitions.has(key)) {
       if (this.#partitionCount >= FETCH_SESSION_PARTITIONS_MAX) return false
       this.#partitionCount++
     }
-    session.partitions.set(key, partition)
+    session.partitions.set(key, entry)
     return true
   }
 
   deletePartition(session: FetchSession, key: string): void {
+    session.partitions.get(key)?.unwatch()
     if (session.partitions.delete(key)) this.#partitionCount--
   }
 
@@ -126,6 +118,12 @@ export class FetchSessionCache {
     if (session === undefined) return
     this.#sessions.delete(id)
     this.#partitionCount -= session.partitions.size
+    for (const entry of session.partitions.values()) entry.unwatch()
+  }
+
+  /** Ends every session and every watch. */
+  closeAll(): void {
+    for (const id of [...this.#sessions.keys()]) this.close(id)
   }
 
   #makeRoom(partitionCount: number, now: number): boolean {

@@ -100,6 +100,7 @@ class ListeningGateway implements Gateway {
     for (const connection of this.#connections) connection.drain()
     if (this.#connections.size > 0) await this.#emptyWithin(drainMs)
     for (const connection of [...this.#connections]) connection.destroy('gateway closed')
+    this.#rooms.fetchSessions.closeAll()
     this.#rooms.timers.close()
   }
 

@@ -194,7 +194,10 @@ export interface PartitionPort {
     spec: OffsetSpec,
     options: { isolation: Isolation | undefined; currentLeaderEpoch: number }
   ): Promise<OffsetOutcome>
-  /** `listener` runs whenever more can be read or the partition went away, at most once an event-loop turn. */
+  /**
+   * `listener` runs when a read would answer differently than before: more can be read, the leader epoch moved, or the
+   * partition went away. At most once an event-loop turn; it may call the returned function, which ends the watch.
+   */
   watch(listener: () => void): () => void
 }
 

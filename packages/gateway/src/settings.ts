@@ -119,7 +119,7 @@ export const COALESCE_BYTES_MAX = 4 * 1024
 /** Longest time a Fetch may wait, whatever the client asks for. */
 export const FETCH_WAIT_MS_MAX = 300_000
 
-/** Partitions in all fetch sessions together: about 200 bytes each, so 40 MB per shard. */
+/** Partitions in all fetch sessions together: about 400 bytes each with their watch, so 80 MB per shard. */
 export const FETCH_SESSION_PARTITIONS_MAX = 200_000
 
 /** A fetch session unused for this long may be thrown out by a new one (`min.incremental.fetch.session.eviction.ms`). */

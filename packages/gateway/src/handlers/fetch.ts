@@ -6,14 +6,8 @@
  */
 import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput, ZERO_UUID } from '@milena/wire-protocol'
 import { FetchCall, type FetchLimits, type FetchResult } from '../fetch-call.ts'
-import {
-  FINAL_EPOCH,
-  type FetchPartition,
-  type FetchSession,
-  INITIAL_EPOCH,
-  NO_SESSION,
-  partitionKey
-} from '../fetch-sessions.ts'
+import { FetchEntry, type FetchTarget } from '../fetch-entry.ts'
+import { FINAL_EPOCH, type FetchSession, INITIAL_EPOCH, NO_SESSION, partitionKey } from '../fetch-sessions.ts'
 import { type Handler, noResponse, type Outcome, type RequestContext } from '../handler.ts'
 import { LeaderHints } from '../leader-hints.ts'
 import { FETCH_WAIT_MS_MAX } from '../settings.ts'
@@ -46,48 +40,44 @@ export const fetchHandler: Handler<typeof apis.fetch> = {
 
 /** What one request has to serve, and as what kind of answer. */
 type FetchPlan =
-  | { readonly kind: 'sessionless'; readonly partitions: readonly FetchPartition[] }
-  | { readonly kind: 'full'; readonly partitions: readonly FetchPartition[] }
-  | { readonly kind: 'incremental'; readonly partitions: readonly FetchPartition[]; readonly session: FetchSession }
+  | { readonly kind: 'sessionless' | 'full'; readonly entries: readonly FetchEntry[] }
+  | { readonly kind: 'incremental'; readonly entries: readonly FetchEntry[]; readonly session: FetchSession }
 
 function planFetch(context: RequestContext, request: Request): FetchPlan | ErrorName {
   const { sessionId, sessionEpoch } = request
   const sessions = context.rooms.fetchSessions
-  if (context.apiVersion < SESSIONS_FROM) return { kind: 'sessionless', partitions: partitionsOf(context, request) }
+  if (context.apiVersion < SESSIONS_FROM) return { kind: 'sessionless', entries: entriesOf(context, request) }
   if (sessionEpoch === INITIAL_EPOCH || sessionEpoch === FINAL_EPOCH) {
     if (sessionId !== NO_SESSION) sessions.close(sessionId)
     const kind = sessionEpoch === FINAL_EPOCH ? 'sessionless' : 'full'
-    return { kind, partitions: partitionsOf(context, request) }
+    return { kind, entries: entriesOf(context, request) }
   }
   const found = sessions.lookUp(sessionId, sessionEpoch, context.apiVersion >= TOPIC_IDS_FROM)
   if (found.kind === 'refused') return found.error
-  updateSession(context, request, found.session)
-  const partitions = [...found.session.partitions.values()]
-  if (partitions.length > 0) return { kind: 'incremental', partitions, session: found.session }
+  const { session } = found
+  // Another connection still waits on this session: it gets its answer now. If that takes time, this one starts over.
+  session.active?.hurry()
+  if (session.active !== null) return 'INVALID_FETCH_SESSION_EPOCH'
+  updateSession(context, request, session)
+  const entries = [...session.partitions.values()]
+  if (entries.length > 0) return { kind: 'incremental', entries, session }
   sessions.close(sessionId)
-  return { kind: 'sessionless', partitions: partitionsOf(context, request) }
+  return { kind: 'sessionless', entries: entriesOf(context, request) }
 }
 
-function partitionsOf(context: RequestContext, request: Request): FetchPartition[] {
-  const partitions: FetchPartition[] = []
+function entriesOf(context: RequestContext, request: Request): FetchEntry[] {
+  const entries: FetchEntry[] = []
   for (const topic of request.topics) {
-    for (const requested of topic.partitions) partitions.push(fetchPartition(context, topic, requested))
+    for (const requested of topic.partitions) entries.push(newEntry(context, topic, requested))
   }
-  return partitions
+  return entries
 }
 
-function fetchPartition(context: RequestContext, topic: RequestedTopic, requested: RequestedPartition): FetchPartition {
+function newEntry(context: RequestContext, topic: RequestedTopic, requested: RequestedPartition): FetchEntry {
   const byId = context.apiVersion >= TOPIC_IDS_FROM
-  return {
-    topicName: byId ? null : topic.topic,
-    topicId: byId ? topic.topicId : ZERO_UUID,
-    partition: requested.partition,
-    fetchOffset: requested.fetchOffset,
-    maxBytes: requested.partitionMaxBytes,
-    currentLeaderEpoch: requested.currentLeaderEpoch,
-    sentHighWatermark: -1,
-    sentLogStartOffset: -1
-  }
+  const { partition, fetchOffset, partitionMaxBytes, currentLeaderEpoch } = requested
+  const target = { topicName: byId ? null : topic.topic, topicId: byId ? topic.topicId : ZERO_UUID, partition }
+  return new FetchEntry(target).ask(fetchOffset, partitionMaxBytes, currentLeaderEpoch)
 }
 
 function updateSession(context: RequestContext, request: Request, session: FetchSession): void {
@@ -98,13 +88,8 @@ function updateSession(context: RequestContext, request: Request, session: Fetch
     for (const requested of topic.partitions) {
       const key = partitionKey(nameOf(topic), requested.partition)
       const known = session.partitions.get(key)
-      if (known === undefined) {
-        sessions.setPartition(session, key, fetchPartition(context, topic, requested))
-        continue
-      }
-      known.fetchOffset = requested.fetchOffset
-      known.maxBytes = requested.partitionMaxBytes
-      known.currentLeaderEpoch = requested.currentLeaderEpoch
+      if (known === undefined) sessions.setPartition(session, key, newEntry(context, topic, requested))
+      else known.ask(requested.fetchOffset, requested.partitionMaxBytes, requested.currentLeaderEpoch)
     }
   }
   for (const topic of request.forgottenTopicsData) {
@@ -120,19 +105,24 @@ function serve(
   let answer: Response | null = null
   let resolve: ((answer: Outcome<typeof apis.fetch>) => void) | null = null
   let reject: ((error: unknown) => void) | null = null
-  const call = new FetchCall(
+  const session = plan.kind === 'incremental' ? plan.session : null
+  const call = new FetchCall({
     context,
-    plan.partitions,
-    limitsOf(context, request),
-    results => {
+    entries: plan.entries,
+    limits: limitsOf(context, request),
+    keepWatching: plan.kind !== 'sessionless',
+    onDone: results => {
+      if (session !== null) session.active = null
       answer = respond(context, request, plan, results)
       resolve?.(answer)
     },
-    error => {
+    onFailed: error => {
+      if (session !== null) session.active = null
       if (reject === null) throw error
       reject(error)
     }
-  )
+  })
+  if (session !== null) session.active = call
   call.start()
   if (answer !== null) return answer
   return new Promise((onAnswer, onError) => {
@@ -142,6 +132,8 @@ function serve(
       hurry: () => call.hurry(),
       abandon: () => {
         call.abandon()
+        if (session !== null) session.active = null
+        else for (const entry of plan.entries) entry.unwatch()
         onAnswer(noResponse)
       }
     })
@@ -176,49 +168,65 @@ function respond(
       if (result.outcome.kind === 'data') result.outcome.release()
       continue
     }
-    topics.add(result.requested, describe(context, result, isolated, hints))
+    topics.add(result.entry.target, describe(context, result, isolated, hints))
     if (plan.kind === 'incremental') serveLast(context, plan.session, result)
   }
   const sessionId =
-    plan.kind === 'full' ? openSession(context, results) : plan.kind === 'incremental' ? plan.session.id : 0
+    plan.kind === 'full'
+      ? openSession(context, plan.entries, results)
+      : plan.kind === 'incremental'
+        ? plan.session.id
+        : 0
+  if (plan.kind === 'incremental') releaseClosed(context, plan.session)
   return { sessionId, responses: topics.topics, nodeEndpoints: hints === null ? [] : hints.endpoints() }
 }
 
 /** Whether an incremental answer must say something of this partition; remembers what is said. */
-function noteChange({ requested, outcome }: FetchResult): boolean {
+function noteChange({ entry, outcome }: FetchResult): boolean {
   if (outcome.kind === 'refused') {
-    requested.sentHighWatermark = -1
+    entry.sentHighWatermark = -1
     return true
   }
   const changed =
     outcome.byteCount > 0 ||
-    requested.sentHighWatermark !== outcome.highWatermark ||
-    requested.sentLogStartOffset !== outcome.logStartOffset
-  requested.sentHighWatermark = outcome.highWatermark
-  requested.sentLogStartOffset = outcome.logStartOffset
+    entry.sentHighWatermark !== outcome.highWatermark ||
+    entry.sentLogStartOffset !== outcome.logStartOffset
+  entry.sentHighWatermark = outcome.highWatermark
+  entry.sentLogStartOffset = outcome.logStartOffset
   return changed
 }
 
 /** Partitions that got data go to the end of the line, so that the first ones cannot eat every answer. */
-function serveLast(context: RequestContext, session: FetchSession, { requested, outcome }: FetchResult): void {
+function serveLast(context: RequestContext, session: FetchSession, { entry, outcome }: FetchResult): void {
   if (outcome.kind !== 'data' || outcome.byteCount === 0) return
-  const key = keyOf(requested)
+  const key = keyOf(entry.target)
   if (!context.rooms.fetchSessions.has(session) || !session.partitions.delete(key)) return
-  session.partitions.set(key, requested)
+  session.partitions.set(key, entry)
 }
 
-function keyOf({ topicName, topicId, partition }: FetchPartition): string {
+/** A session that was closed while its fetch waited: nobody will read these entries again. */
+function releaseClosed(context: RequestContext, session: FetchSession): void {
+  if (context.rooms.fetchSessions.has(session)) return
+  for (const entry of session.partitions.values()) entry.unwatch()
+}
+
+function keyOf({ topicName, topicId, partition }: FetchTarget): string {
   return partitionKey(topicName ?? topicId, partition)
 }
 
-function openSession(context: RequestContext, results: readonly FetchResult[]): number {
-  const partitions = new Map<string, FetchPartition>()
-  for (const result of results) {
-    noteChange(result)
-    partitions.set(keyOf(result.requested), result.requested)
+function openSession(context: RequestContext, entries: readonly FetchEntry[], results: readonly FetchResult[]): number {
+  for (const result of results) noteChange(result)
+  const partitions = new Map<string, FetchEntry>()
+  for (const entry of entries) {
+    const key = keyOf(entry.target)
+    // A partition named twice counts once; the first of them is not needed any more.
+    partitions.get(key)?.unwatch()
+    partitions.set(key, entry)
   }
   const session = context.rooms.fetchSessions.create(partitions, context.apiVersion >= TOPIC_IDS_FROM)
-  return session === null ? NO_SESSION : session.id
+  if (session !== null) return session.id
+  for (const entry of entries) entry.unwatch()
+  return NO_SESSION
 }
 
 function describe(
@@ -227,12 +235,14 @@ function describe(
   isolated: boolean,
   hints: LeaderHints | null
 ): ResponsePartition {
-  const { requested, topicId, outcome } = result
+  const { entry, outcome } = result
+  const { partition } = entry.target
   const { highWatermark, lastStableOffset, logStartOffset } = outcome
-  const common = { partitionIndex: requested.partition, highWatermark, lastStableOffset, logStartOffset }
+  const common = { partitionIndex: partition, highWatermark, lastStableOffset, logStartOffset }
   if (outcome.kind === 'refused') {
     const moved = outcome.error === 'NOT_LEADER_OR_FOLLOWER' || outcome.error === 'FENCED_LEADER_EPOCH'
-    const currentLeader = moved && topicId !== null ? hints?.leaderOf(topicId, requested.partition) : undefined
+    const topicId = entry.foundTopicId
+    const currentLeader = moved && topicId !== null ? hints?.leaderOf(topicId, partition) : undefined
     return {
       ...common,
       errorCode: errorCode(outcome.error),
@@ -253,7 +263,7 @@ const NO_RECORDS = new Uint8Array(0)
 class TopicGrouping {
   readonly topics: { topic: string; topicId: string; partitions: ResponsePartition[] }[] = []
 
-  add({ topicName, topicId }: FetchPartition, partition: ResponsePartition): void {
+  add({ topicName, topicId }: FetchTarget, partition: ResponsePartition): void {
     const last = this.topics[this.topics.length - 1]
     if (last !== undefined && last.topicId === topicId && last.topic === (topicName ?? ''))
       last.partitions.push(partition)
