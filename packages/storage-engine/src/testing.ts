@@ -20,3 +20,11 @@ export {
   type TestRunner
 } from './disks/disk-compliance.ts'
 export { MemoryStateDevice, type MemoryStateFaults } from './state/memory-state.ts'
+export {
+  ManualClock,
+  MemoryStoreHost,
+  memoryStore,
+  memoryStoreSettings,
+  type MemoryStoreOptions
+} from './testing/memory-store.ts'
+export { plainEntry, plainFormat, plainPayload, type PlainEntry } from './testing/plain-entries.ts'

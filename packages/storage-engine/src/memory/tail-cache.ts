@@ -18,7 +18,7 @@ import { assert } from '../assert.ts'
 import { orderFor, pageBytes } from './arena.ts'
 import { Block, PagePool, type BlockOwner } from './page-pool.ts'
 
-const orderMax = 8
+const orderLargest = 8
 
 export interface Chunk {
   readonly block: Block
@@ -34,6 +34,7 @@ export class TailCache implements BlockOwner {
   readonly #pool: PagePool
   readonly #chunks: Chunk[] = []
   #nextOrder = 0
+  readonly #orderMax: number
   /** Result of `peek`: bytes and where in them. */
   peekBytes: Uint8Array
   peekStart = 0
@@ -44,6 +45,7 @@ export class TailCache implements BlockOwner {
     this.#pool = pool
     this.#scratch = scratch
     this.peekBytes = scratch
+    this.#orderMax = Math.min(orderLargest, orderFor(pool.arena.bytes.length / 32))
   }
 
   get chunks(): readonly Chunk[] {
@@ -56,16 +58,18 @@ export class TailCache implements BlockOwner {
   }
 
   /**
-   * Makes room for `[end, end + length)` of the segment whose file begins at log position `segmentStart`. False: no memory,
-   * and nothing has changed.
+   * Makes room for `[end, end + length)` of the segment whose file begins at log position `segmentStart` and is not expected to
+   * grow beyond `segmentBytes`. False: no memory, and nothing has changed.
    */
-  reserve(end: number, length: number, segmentStart: number): boolean {
+  reserve(end: number, length: number, segmentStart: number, segmentBytes: number): boolean {
     const before = this.#chunks.length
     const last = this.#chunks[before - 1]
     let next = last !== undefined && last.position >= segmentStart ? last.position + last.block.byteCount : -1
     if (next < 0) next = segmentStart + Math.floor((end - segmentStart) / pageBytes) * pageBytes
     while (next < end + length) {
-      const order = Math.max(this.#nextOrder, Math.min(orderMax, orderFor(end + length - next)))
+      const room = orderFor(Math.max(1, segmentStart + segmentBytes - next))
+      const needed = Math.min(this.#orderMax, orderFor(end + length - next))
+      const order = Math.max(needed, Math.min(this.#nextOrder, room))
       const block = this.#pool.allocateForAppend(order, this)
       if (block === undefined) {
         for (const chunk of this.#chunks.splice(before)) this.#pool.drop(chunk.block)
@@ -73,7 +77,7 @@ export class TailCache implements BlockOwner {
       }
       const from = Math.max(next, end)
       this.#chunks.push({ block, position: next, from, end: from })
-      this.#nextOrder = Math.min(orderMax, this.#nextOrder + 2)
+      this.#nextOrder = Math.min(this.#orderMax, this.#nextOrder + 2)
       next += block.byteCount
     }
     return true

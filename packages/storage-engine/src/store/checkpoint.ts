@@ -61,6 +61,13 @@ export function foldKey(number: number, offset: number): string {
   return foldPrefix(number) + padded(offset)
 }
 
+/** The offset in a key that `foldKey` made. */
+export function offsetOfFoldKey(key: string): number
+export function offsetOfFoldKey(key: string | undefined): number | undefined
+export function offsetOfFoldKey(key: string | undefined): number | undefined {
+  return key === undefined ? undefined : Number(key.slice(key.lastIndexOf('/') + 1))
+}
+
 function padded(offset: number): string {
   return String(offset).padStart(20, '0')
 }

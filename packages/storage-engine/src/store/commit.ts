@@ -193,7 +193,7 @@ export class Committer {
     const direct = waiting >= this.#limits.inlineBytesMax
     let to = log.endPosition
     let nextOffset = log.endOffset
-    let { maxTimestamp } = log.active
+    let maxTimestamp = log.segmentAtPosition(to - 1).maxTimestamp
     if (waiting > budget) {
       if (plan.parts.length > 0 && (!direct || budget < this.#limits.inlineBytesMax)) return undefined
       ;[to, nextOffset, maxTimestamp] = this.#cutAtEntry(log, from, budget)

@@ -18,6 +18,7 @@ import {
   encodeJson,
   foldKey,
   foldPrefix,
+  offsetOfFoldKey,
   logKey,
   segmentKey,
   segmentPrefix,
@@ -216,6 +217,7 @@ export class Destager {
     const older = this.#state.keys(foldPrefix(log.number))
     for (const key of older.slice(0, Math.max(0, older.length - 1))) changes.set(key, undefined)
     changes.set(foldKey(log.number, offset), bytes)
+    log.foldStoredOffset = offsetOfFoldKey(older.at(-1)) ?? offset
   }
 }
 

@@ -2,7 +2,7 @@
 import type { EntryFormat } from '../log-store.ts'
 import type { SegmentScanner } from '../segments/segment-scan.ts'
 import type { CheckedState } from '../state/checked-state.ts'
-import { foldPrefix } from './checkpoint.ts'
+import { foldPrefix, offsetOfFoldKey } from './checkpoint.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
 import type { StoreLog } from './store-log.ts'
 
@@ -17,10 +17,11 @@ export async function rebuildFold(
   const { fold } = log
   if (fold === undefined) return
   const prefix = foldPrefix(log.number)
-  const usable = state.keys(prefix).filter(key => Number(key.slice(prefix.length)) <= log.endOffset)
+  const usable = state.keys(prefix).filter(key => offsetOfFoldKey(key) <= log.endOffset)
+  log.foldStoredOffset = offsetOfFoldKey(usable[0]) ?? 0
   const newest = usable.at(-1)
   fold.restore(newest === undefined ? undefined : state.get(newest))
-  let next = newest === undefined ? log.segments[0]!.baseOffset : Number(newest.slice(prefix.length))
+  let next = newest === undefined ? log.segments[0]!.baseOffset : offsetOfFoldKey(newest)
   while (next < log.endOffset) {
     const segment = log.segmentAt(next)
     await indexes.load(log, segment)

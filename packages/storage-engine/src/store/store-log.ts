@@ -61,6 +61,8 @@ export class StoreLog implements Log {
   fold: LogFold | undefined
   /** The fold stands for all entries appended (false while recovery or a truncation rebuilds it). */
   foldReady = true
+  /** Oldest snapshot of the fold that is stored: what is below it need not be replayed any more. */
+  foldStoredOffset = 0
   readonly tail: TailCache
   /** Oldest first; never empty. The last one takes appends. */
   segments: Segment[]
@@ -159,7 +161,7 @@ export class StoreLog implements Log {
     const lastOffset = format.lastOffsetAt(bytes, at)
     assert(baseOffset === this.endOffset && lastOffset >= baseOffset, 'an entry begins where the log ends')
     const segment = this.active
-    if (!this.tail.reserve(this.endPosition, length, segment.startPosition)) return false
+    if (!this.tail.reserve(this.endPosition, length, segment.startPosition, this.options.segmentBytes)) return false
     this.tail.write(length === bytes.length ? bytes : bytes.subarray(at, at + length), this.endPosition)
     this.account(segment, baseOffset, lastOffset, format.maxTimestampAt(bytes, at), length)
     return true

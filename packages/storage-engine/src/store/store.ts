@@ -28,7 +28,7 @@ import type { SegmentWriter } from '../segments/segment-writer.ts'
 import { Segment } from '../segments/segment.ts'
 import { CheckedState } from '../state/checked-state.ts'
 import type { Clock, StateBackend, StoreLogger, StoreSettings } from '../store-options.ts'
-import { describeSegment, encodeJson, logKey, segmentKey, storeKey } from './checkpoint.ts'
+import { describeSegment, encodeJson, foldPrefix, logKey, offsetOfFoldKey, segmentKey, storeKey } from './checkpoint.ts'
 import type { Committer } from './commit.ts'
 import { cutLog, shortenFile } from './cut.ts'
 import { describeRemoval, type Destager } from './destage.ts'
@@ -332,8 +332,8 @@ export class Store implements LogStore, LogHost {
     const { committer, destager, engineState } = this.#parts
     const changes = new Map<string, Uint8Array | undefined>()
     for (const base of log.droppedSegments.splice(0)) changes.set(segmentKey(log.number, base), undefined)
-    for (const key of engineState.keys(`fold/${log.number}/`))
-      if (Number(key.split('/')[2]) > offset) changes.set(key, undefined)
+    for (const key of engineState.keys(foldPrefix(log.number)))
+      if (offsetOfFoldKey(key) > offset) changes.set(key, undefined)
     destager.forget(log)
     log.firstPendingSequence = 0
     this.#describeLog(log, committer.nextSequence - 1, log.startOffset, changes)
@@ -359,7 +359,8 @@ export class Store implements LogStore, LogHost {
     await this.#guarded(() =>
       destager.exclusive(async () => {
         if (log.removed || startOffset <= log.startOffset) return
-        const gone = log.segments.slice(0, -1).filter(({ recorded, endOffset }) => recorded && endOffset <= startOffset)
+        const below = log.fold === undefined ? startOffset : Math.min(startOffset, log.foldStoredOffset)
+        const gone = log.segments.slice(0, -1).filter(({ recorded, endOffset }) => recorded && endOffset <= below)
         const changes = new Map<string, Uint8Array | undefined>()
         for (const segment of gone) changes.set(segmentKey(log.number, segment.baseOffset), undefined)
         log.checkpoint = { ...log.checkpoint!, startOffset }
