@@ -14,7 +14,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Ended, runCommand } from './command.ts'
-import { readmeExample } from './readme-example.ts'
+import { importedPackages, readmeExample } from './readme-example.ts'
 import { findPublishable, type Publishable, withSiblings } from './workspaces.ts'
 
 const root = resolve(import.meta.dirname, '../../..')
@@ -52,7 +52,12 @@ async function pack(it: Publishable, target: string): Promise<string | undefined
   return note(it.name, 'packs', ended) ? join(target, name) : undefined
 }
 
-/** An empty project with the package, its siblings and its peers installed. */
+function exampleOf(it: Publishable): string | undefined {
+  const path = join(it.folder, 'README.md')
+  return existsSync(path) ? readmeExample(readFileSync(path, 'utf8')) : undefined
+}
+
+/** An empty project with the package, its siblings, its peers and what its example uses installed. */
 async function install(
   it: Publishable,
   tarballs: ReadonlyMap<string, string>,
@@ -62,7 +67,9 @@ async function install(
   mkdirSync(folder)
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'stranger', private: true, type: 'module' }))
   const wanted = withSiblings(it.name, all).map(name => tarballs.get(name) ?? name)
-  const peers = Object.entries(it.peers).map(([name, range]) => `${name}@${range}`)
+  const used = importedPackages(exampleOf(it) ?? '').map(name => [name, it.tools[name]] as const)
+  const beside = [...Object.entries(it.peers), ...used.filter(([, range]) => range !== undefined)]
+  const peers = beside.map(([name, range]) => `${name}@${range}`)
   const args = [
     'install',
     '--ignore-scripts',
@@ -113,8 +120,7 @@ async function askCommands(it: Publishable, folder: string): Promise<void> {
 }
 
 async function runExample(it: Publishable, folder: string): Promise<void> {
-  const path = join(it.folder, 'README.md')
-  const example = existsSync(path) ? readmeExample(readFileSync(path, 'utf8')) : undefined
+  const example = exampleOf(it)
   if (example === undefined) {
     note(it.name, "the README's example", { passed: false, output: 'README.md has no ```ts block' })
     return

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { expect, it } from 'vitest'
-import { readmeExample } from './readme-example.ts'
+import { importedPackages, readmeExample } from './readme-example.ts'
 import { findPublishable, withSiblings } from './workspaces.ts'
 
 const all = findPublishable(resolve(import.meta.dirname, '../../..'))
@@ -19,4 +19,10 @@ it('the five packages and the broker are published, the tools are not', () => {
 it('a package is installed together with all of ours below it', () => {
   expect(withSiblings('@milena/gateway', all).sort()).toEqual(['@milena/gateway', '@milena/wire-protocol'])
   expect(withSiblings('@milena/raft', all)).toEqual(['@milena/raft'])
+})
+
+it('what an example imports by name can be installed for it', () => {
+  const source =
+    "import { a } from '@milena/raft/testing'\nimport { b } from 'kafkajs'\nimport { c } from 'node:fs'\nimport d from './d.ts'\n"
+  expect(importedPackages(source)).toEqual(['@milena/raft', 'kafkajs'])
 })

@@ -6,3 +6,9 @@ const block = /^```(?:ts|typescript)\n([\s\S]*?)^```$/m
 export function readmeExample(readme: string): string | undefined {
   return block.exec(readme)?.[1]
 }
+
+/** Packages that `source` imports by name, each once: `kafkajs`, `@scope/name`. */
+export function importedPackages(source: string): string[] {
+  const names = [...source.matchAll(/from '((?:@[\w.-]+\/)?[\w.-]+)(?:\/[^']*)?'/g)].map(match => match[1] ?? '')
+  return [...new Set(names.filter(name => !name.startsWith('.')))]
+}

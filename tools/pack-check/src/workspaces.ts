@@ -19,6 +19,8 @@ export interface Publishable {
   readonly siblings: readonly string[]
   /** Names and ranges that a user must install beside it. */
   readonly peers: Readonly<Record<string, string>>
+  /** Names and ranges of what only its development needs; its README's example may use some of it. */
+  readonly tools: Readonly<Record<string, string>>
 }
 
 interface Manifest {
@@ -30,6 +32,7 @@ interface Manifest {
   readonly bin?: Record<string, string>
   readonly dependencies?: Record<string, string>
   readonly peerDependencies?: Record<string, string>
+  readonly devDependencies?: Record<string, string>
 }
 
 const readManifest = (folder: string) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest
@@ -57,7 +60,8 @@ export function findPublishable(root: string): Publishable[] {
       entries: Object.keys(manifest.exports ?? {}).filter(key => !key.endsWith('.json')),
       commands: Object.keys(manifest.bin ?? {}),
       siblings: siblings.map(([name]) => name),
-      peers: manifest.peerDependencies ?? {}
+      peers: manifest.peerDependencies ?? {},
+      tools: manifest.devDependencies ?? {}
     }
   })
 }
