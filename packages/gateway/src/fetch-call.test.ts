@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { TimerWheel } from './connections/timer-wheel.ts'
+import { TurnQueue } from './connections/turn-queue.ts'
 import { FetchCall, type FetchLimits, type FetchResult } from './fetch-call.ts'
 import { FetchEntry } from './fetch-entry.ts'
 import { FetchSessionCache } from './fetch-sessions.ts'
@@ -16,7 +17,13 @@ function setUp(partitionCount: number) {
   const host = new MemoryHost({ clock })
   host.cluster.addTopic('a', partitionCount)
   const timers = new TimerWheel(clock)
-  const rooms = { host, settings: defaultSettings, timers, fetchSessions: new FetchSessionCache(clock, 10) }
+  const rooms = {
+    host,
+    settings: defaultSettings,
+    timers,
+    turns: new TurnQueue(),
+    fetchSessions: new FetchSessionCache(clock, 10)
+  }
   const dial = { listener: 'L', localAddress: 'x', localPort: 1, remoteAddress: 'y' }
   const context: RequestContext = {
     rooms,
@@ -50,7 +57,10 @@ function setUp(partitionCount: number) {
 }
 
 const options = { acks: 1, timeoutMs: 0, apiVersion: 9, transactionalId: null } as const
-const turn = () => new Promise(resolve => setImmediate(resolve))
+/** The partition tells its watchers in one turn, the fetch looks in the next. */
+const turn = async () => {
+  for (let i = 0; i < 2; i++) await new Promise(resolve => setImmediate(resolve))
+}
 
 test('ten thousand parked fetches take one alarm, and one append answers all of them', async () => {
   const { clock, host, timers, call } = setUp(1)

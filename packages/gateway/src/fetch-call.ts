@@ -10,6 +10,7 @@
  * partition and one entry of the timer wheel, so ten thousand of them cost little.
  */
 import { TimerEntry } from './connections/timer-wheel.ts'
+import type { TurnTaker } from './connections/turn-queue.ts'
 import type { FetchEntry } from './fetch-entry.ts'
 import type { RequestContext } from './handler.ts'
 import type { Isolation, ReadOutcome } from './ports.ts'
@@ -41,7 +42,8 @@ export interface FetchCallOptions {
   onFailed(error: unknown): void
 }
 
-export class FetchCall {
+export class FetchCall implements TurnTaker {
+  scheduled = false
   readonly #options: FetchCallOptions
   readonly #deadline: TimerEntry = new TimerEntry(() => this.hurry())
   readonly #expiresMs: number
@@ -80,10 +82,17 @@ export class FetchCall {
     if (!this.#reading) this.#startPass()
   }
 
-  /** A watched partition changed. */
+  turn(): void {
+    if (!this.#over && !this.#reading && this.#changed) this.#startPass()
+  }
+
+  /**
+   * A watched partition changed. The next pass waits for the end of the turn: other partitions may change in it, too, and
+   * the partition is still busy with telling its watchers.
+   */
   readonly #wake = (): void => {
     this.#changed = true
-    if (this.#parked && !this.#reading) this.#startPass()
+    if (this.#parked && !this.#reading) this.#options.context.rooms.turns.schedule(this)
   }
 
   #startPass(): void {
@@ -182,7 +191,11 @@ export class FetchCall {
       this.#settle(entry, outcome)
       results.push({ entry, outcome })
     }
-    this.#options.onDone(results)
+    try {
+      this.#options.onDone(results)
+    } catch (error) {
+      this.#options.onFailed(error)
+    }
   }
 
   /** Leaves an entry of a session clean and watched, or stale. */

@@ -15,6 +15,7 @@
  */
 import type { Api, ErrorName, RequestOf, ResponseInput, VersionRange } from '@milena/wire-protocol'
 import type { TimerWheel } from './connections/timer-wheel.ts'
+import type { TurnQueue } from './connections/turn-queue.ts'
 import type { FetchSessionCache } from './fetch-sessions.ts'
 import type { Dial, GatewayHost } from './ports.ts'
 import type { GatewaySettings } from './settings.ts'
@@ -30,6 +31,7 @@ export interface GatewayRooms {
   readonly host: GatewayHost
   readonly settings: GatewaySettings
   readonly timers: TimerWheel
+  readonly turns: TurnQueue
   readonly fetchSessions: FetchSessionCache
 }
 

@@ -25,7 +25,7 @@ import { ReceiveBuffer } from './receive-buffer.ts'
 import type { MemoryWaiter, ReceiveMemory } from './receive-memory.ts'
 import { type ReceiveSink, type Receiver, receiveFrom } from './receive.ts'
 import { TimerEntry } from './timer-wheel.ts'
-import type { TurnQueue, TurnTaker } from './turn-queue.ts'
+import type { TurnTaker } from './turn-queue.ts'
 import type net from 'node:net'
 
 /** Smallest request: api key, api version, correlation id. */
@@ -38,7 +38,6 @@ export interface ConnectionRooms extends GatewayRooms {
   readonly table: HandlerTable
   readonly memory: ReceiveMemory
   readonly admission: RequestAdmission
-  readonly turns: TurnQueue
   readonly counters: ConnectionCounters
 }
 

@@ -115,9 +115,8 @@ export class MemoryPartition implements PartitionPort {
   }
 
   watch(listener: () => void): () => void {
-    const own = (): void => listener()
-    this.#listeners.add(own)
-    return () => this.#listeners.delete(own)
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** Tells watchers, once a turn. */
@@ -126,7 +125,8 @@ export class MemoryPartition implements PartitionPort {
     this.#notifying = true
     setImmediate(() => {
       this.#notifying = false
-      for (const listener of [...this.#listeners]) listener()
+      // Not a copy: a listener that comes back at once would be called for ever, and a test would show it.
+      for (const listener of this.#listeners) listener()
     })
   }
 
