@@ -1,0 +1,33 @@
+/**
+ * What a fault scenario is: a named program that breaks something around a running broker and says what it found. Scenarios are
+ * listed in main.ts; each owns its brokers, disks and files, and leaves nothing behind when it ends.
+ */
+import type { Random } from './random.ts'
+
+export interface ScenarioContext {
+  readonly target: 'milena' | 'kafka'
+  readonly shardCount: number
+  readonly rounds: number
+  readonly random: Random
+  /** Folder of this scenario; it exists and is empty. */
+  readonly dir: string
+  /** Path of the load generator. */
+  readonly kload: string
+  /** A line of progress. */
+  say(text: string): void
+}
+
+export interface Scenario {
+  readonly name: string
+  /** A sentence: what holds. */
+  readonly title: string
+  /** Why it cannot run here, in words; null when it can. */
+  missing(context: Pick<ScenarioContext, 'target'>): string | null
+  /** Resolves with a line for the summary; rejects when something does not hold. */
+  run(context: ScenarioContext): Promise<string>
+}
+
+/** Fails the scenario unless `truth`. */
+export function demand(truth: boolean, what: string): asserts truth {
+  if (!truth) throw new Error(what)
+}
