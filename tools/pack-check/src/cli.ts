@@ -5,7 +5,7 @@
  *                          ├─ publint and are-the-types-wrong find nothing
  *                          ├─ every entry is imported by a plain Node 26, without the condition that leads to our sources
  *                          ├─ a strict TypeScript project that uses every entry compiles
- *                          ├─ its commands say how they are used
+ *                          ├─ its commands say how they are used, and the broker starts and stops
  *                          └─ the README's example runs
  *
  * Prints a line a check and, last, `N passed, N failed`. Arguments narrow the run: `npm run check:packages -- raft gateway`.
@@ -13,6 +13,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { startInstalledBroker } from './broker-start.ts'
 import { type Ended, runCommand } from './command.ts'
 import { importedPackages, readmeExample } from './readme-example.ts'
 import { findPublishable, type Publishable, withSiblings } from './workspaces.ts'
@@ -117,6 +118,7 @@ async function askCommands(it: Publishable, folder: string): Promise<void> {
     const path = join(folder, 'node_modules/.bin', command)
     note(it.name, `${command} --help`, await runCommand(process.execPath, [path, '--help'], folder))
   }
+  if (it.commands.includes('milena')) note(it.name, 'milena start', await startInstalledBroker(folder))
 }
 
 async function runExample(it: Publishable, folder: string): Promise<void> {
