@@ -88,7 +88,7 @@ export class JournalReader {
     let ring: RingFile = start
     let bytes = await this.#load(ring)
     let at = 0
-    let expected = ring.firstSequence
+    let expected = replayFrom === 0 ? ring.firstSequence : Math.min(ring.firstSequence, replayFrom)
     let lostFrom = 0
     for (;;) {
       let frame = parseFrame(bytes, at, this.#identity)

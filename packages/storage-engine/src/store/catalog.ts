@@ -3,7 +3,7 @@
  * themselves (every segment is then read once, to find its last whole entry and its largest timestamp).
  */
 import type { Disk } from '../disk.ts'
-import type { EntryFormat, LogOptions } from '../log-store.ts'
+import type { Damage, EntryFormat, LogOptions } from '../log-store.ts'
 import type { SegmentFiles } from '../segments/segment-files.ts'
 import type { SegmentScanner } from '../segments/segment-scan.ts'
 import { Segment, baseOffsetOf } from '../segments/segment.ts'
@@ -25,6 +25,8 @@ export interface CatalogEntry {
   readonly startOffset: number
   readonly segments: Segment[]
   readonly checkpoint: LogCheckpoint | undefined
+  /** Offsets between segments that are missing. */
+  readonly damage?: readonly Omit<Damage, 'log'>[]
 }
 
 export const optionsUnknown: LogOptions = {
@@ -73,9 +75,12 @@ export async function rebuildCatalog(
     const folder = `${directory}/logs/${name}`
     const bases = (await disk.list(folder)).map(baseOffsetOf).filter(base => base !== undefined)
     const segments: Segment[] = []
+    const damage: Omit<Damage, 'log'>[] = []
     for (const base of bases) {
       const previous = segments.at(-1)
-      if (previous !== undefined && previous.endOffset !== base) break
+      if (previous !== undefined && previous.endOffset > base) break
+      if (previous !== undefined && previous.endOffset < base)
+        damage.push({ startOffset: previous.endOffset, endOffset: base, reason: `${previous.path} ends early` })
       const segment = new Segment(folder, base, previous?.endPosition ?? 0, 0)
       await rebuildSegment(segment, files, scanner, format)
       if (previous !== undefined) previous.sealed = true
@@ -89,7 +94,8 @@ export async function rebuildCatalog(
       options: optionsUnknown,
       startOffset,
       segments,
-      checkpoint: undefined
+      checkpoint: undefined,
+      damage
     })
   }
   return entries

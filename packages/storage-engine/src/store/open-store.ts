@@ -167,22 +167,34 @@ async function recover(store: Store, parts: Building, options: StoreOptions): Pr
   const catalog = parts.stateLost
     ? await rebuildCatalog(disk, directory, files, scanner, format, 1)
     : loadCatalog(engineState, name => store.directoryOf(name))
-  for (const entry of catalog) adopt(store, entry, options)
+  for (const entry of catalog) {
+    adopt(store, entry, options)
+    for (const { startOffset, endOffset, reason } of entry.damage ?? [])
+      store.logs.get(entry.name)!.addDamage(startOffset, endOffset, reason)
+  }
   destager.nextLogNumber = Math.max(checkpoint?.nextLogNumber ?? 1, ...catalog.map(({ number }) => number + 1))
   committer.nextSequence = checkpoint?.replayFrom ?? 1
   writer.keepsBehind = true
+  // Without the state nobody knows which number is which log's until the journal has named it.
+  const numbers = new Map(parts.stateLost ? [] : store.numbers)
   const recovery = new Recovery({
+    stateLost: parts.stateLost,
     format,
     scanner,
     files,
-    logNumbered: number => store.numbers.get(number),
+    logNumbered: number => numbers.get(number),
     logNamed: (number, description) => {
-      if (!parts.stateLost || store.numbers.get(number)?.name === description.name) return
+      if (!parts.stateLost || numbers.get(number)?.name === description.name) return
       const known = store.logs.get(description.name)
-      if (known !== undefined) return store.renumber(number, known)
-      const segment = new Segment(store.directoryOf(description.name), 0, 0, options.clock.now())
-      adopt(store, { ...description, number, startOffset: 0, segments: [segment], checkpoint: undefined }, options)
-      destager.nextLogNumber = Math.max(destager.nextLogNumber, number + 1)
+      if (known === undefined) {
+        const segments = [new Segment(store.directoryOf(description.name), 0, 0, options.clock.now())]
+        adopt(
+          store,
+          { ...description, number: destager.nextLogNumber++, startOffset: 0, segments, checkpoint: undefined },
+          options
+        )
+      }
+      numbers.set(number, store.logs.get(description.name)!)
     },
     becomeApplied: sequence => {
       committer.nextSequence = sequence + 1

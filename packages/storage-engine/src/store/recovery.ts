@@ -21,9 +21,12 @@ import type { SegmentScanner } from '../segments/segment-scan.ts'
 import { pageCeil } from '../segments/segment-writer.ts'
 import { Segment } from '../segments/segment.ts'
 import { parseLogDescription } from './checkpoint.ts'
+import { cutLog } from './cut.ts'
 import type { StoreLog } from './store-log.ts'
 
 export interface RecoveryHost {
+  /** No checkpoints: logs stand where their segments end, and the journal, which may begin earlier, is the judge. */
+  readonly stateLost: boolean
   readonly format: EntryFormat
   readonly scanner: SegmentScanner
   readonly files: SegmentFiles
@@ -96,14 +99,27 @@ export class Recovery {
   }
 
   async #applyRecord(log: StoreLog, record: FrameRecord, found: FoundFrame, intact: boolean): Promise<void> {
+    if (record.firstOffset < log.endOffset && !this.#goBack(log, record)) return
     await this.#moveTo(log, record)
     if (record.kind === RecordKind.inline) await this.#applyInline(log, record, found, intact)
     else await this.#applyExtent(log, record, found.proven)
   }
 
+  /**
+   * Without checkpoints replay meets records of bytes that are in the segments already: the log goes back to where the record
+   * begins. False: the record speaks of a segment that is gone.
+   */
+  #goBack(log: StoreLog, record: FrameRecord): boolean {
+    assert(this.#host.stateLost, 'commits of a log follow each other')
+    const segment = log.segments.find(({ baseOffset }) => baseOffset === record.segmentBase)
+    if (segment === undefined) return false
+    cutLog(log, segment, record.filePosition, record.firstOffset)
+    segment.allocatedBytes = -1
+    return true
+  }
+
   /** Brings the end of the log to where the record begins: rolls, or leaves a hole where commits were lost. */
   async #moveTo(log: StoreLog, record: FrameRecord): Promise<void> {
-    assert(record.firstOffset >= log.endOffset, 'commits of a log follow each other')
     const gap = record.firstOffset > log.endOffset
     if (gap) {
       this.#noteMissing(log, record.firstOffset)

@@ -130,11 +130,6 @@ export class Store implements LogStore, LogHost {
     return log
   }
 
-  /** The journal calls the log by another number than it has got. */
-  renumber(number: number, log: StoreLog): void {
-    this.#numbers.set(number, log)
-  }
-
   addStoreDamage(reason: string): void {
     this.#storeDamage.push({ log: '*', startOffset: 0, endOffset: 0, reason })
   }

@@ -1,4 +1,5 @@
 /** A whole store in memory, for tests and examples: its disk, its state, its clock, and a way to lose power. */
+import type { Disk } from '../disk.ts'
 import { MemoryDisk, type CrashPolicy, type MemoryDiskOptions } from '../disks/memory-disk.ts'
 import { SeededRandom } from '../disks/seeded-random.ts'
 import type { EntryFormat, Log, LogFold, LogStore } from '../log-store.ts'
@@ -42,6 +43,8 @@ export interface MemoryStoreOptions {
   readonly format?: EntryFormat
   readonly settings?: Partial<StoreSettings>
   readonly disk?: MemoryDiskOptions
+  /** Puts something between the store and its disk: a planted bug, a probe. */
+  readonly wrapDisk?: (disk: Disk) => Disk
   readonly folds?: (logName: string) => LogFold | undefined
   readonly onFlushed?: (logs: readonly Log[]) => void
   readonly log?: StoreLogger
@@ -73,7 +76,7 @@ export class MemoryStoreHost {
     const generation = this.#generation
     const { folds, onFlushed, log } = this.#options
     return await openStore({
-      disk: this.disk,
+      disk: this.#options.wrapDisk?.(this.disk) ?? this.disk,
       directory: '/store',
       openState: () => this.state.open(),
       format: this.#options.format ?? plainFormat,
