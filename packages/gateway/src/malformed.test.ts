@@ -1,7 +1,8 @@
 /**
- * Input that no well-behaved client sends, one row a case of the catalogue, in its numbering. Each row sends bytes and says what must happen:
- * the connection closes without an answer, or a well-formed answer carries an error. After each row the process is alive, a
- * bystander on its own connection is served, and no receive buffer is held.
+ * Input that no well-behaved client sends, one row a case, in the numbering of the project's catalogue of malformed input.
+ *
+ * Each row sends bytes and says what must happen: the connection closes without an answer, or a well-formed answer carries an
+ * error. After each row a bystander on its own connection is served and no receive buffer is held.
  */
 import { apis, errorCode, type ErrorName } from '@milena/wire-protocol'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -112,7 +113,7 @@ const closing: readonly Row[] = [
   [37, 'a string of 32767 bytes of which few are there', () => request(METADATA, 1, bytes(0, 0, 0, 1, 0x7f, 0xff, 97))]
 ]
 
-/** DeleteTopics names no nested arrays; CreateTopics does: 400 topics that each announce all the bytes left as partitions. */
+/** CreateTopics with 10,000 topics, each of which announces 10,000 assignments that are not there. */
 function nestedArrays(): Buffer {
   const topic = Buffer.alloc(2 + 1 + 4 + 2 + 4)
   topic.writeInt16BE(1, 0)

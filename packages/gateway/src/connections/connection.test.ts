@@ -1,6 +1,6 @@
 import { apis, errorCode } from '@milena/wire-protocol'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { GatewaySettings } from '../settings.ts'
+import { type GatewaySettings, OWN_BUFFER_IDLE_MS } from '../settings.ts'
 import type { RawClient } from '../testing/raw-client.ts'
 import { ServedGateway } from '../testing/served-gateway.ts'
 import { testBatch } from '../testing/test-batch.ts'
@@ -47,9 +47,8 @@ describe.each(['static', 'events'] as const)('receiving by %s', receive => {
         topics: [{ name: 'a', partitions: [{ partitionIndex: 0, timestamp: -1n }] }]
       }),
       client.encode(apis.findCoordinator, 6, { coordinatorKeys: ['g'] }),
-      client.encode(apis.describeCluster, 2, {}),
-      produceBytes(client, 100).subarray(0, -1)
-    ].slice(0, -1)
+      client.encode(apis.describeCluster, 2, {})
+    ]
     for (const bytes of golden) {
       client.sendBytes(bytes)
       const whole = await client.nextFrame()
@@ -60,6 +59,14 @@ describe.each(['static', 'events'] as const)('receiving by %s', receive => {
         expect(Buffer.compare((await client.nextFrame()) as Buffer, whole as Buffer)).toBe(0)
       }
     }
+    const produce = produceBytes(client, 20)
+    for (let at = 1; at < produce.length; at++) {
+      client.sendBytes(produce.subarray(0, at))
+      await new Promise(resolve => setImmediate(resolve))
+      client.sendBytes(produce.subarray(at))
+      expect(await producedCode(client)).toBe(0)
+    }
+    expect(served.host.cluster.partition('a', 0).highWatermark).toBe(produce.length - 1)
   }, 30_000)
 
   test('many requests in one segment are answered in order', async () => {
@@ -109,6 +116,23 @@ describe.each(['static', 'events'] as const)('receiving by %s', receive => {
     await until(() => served.gateway.stats().connectionCount === 0)
     expect(served.gateway.stats().requests).toBeLessThan(sent / 4)
     expect(served.gateway.stats().receiveBufferBytes).toBe(0)
+  })
+
+  test('a connection gives its buffer back when it is idle, again and again, and receives as before', async () => {
+    const client = await start({ receive })
+    for (let round = 0; round < 2; round++) {
+      for (const size of [300_000, 300_000, 500_000, 500_000]) client.sendBytes(produceBytes(client, size))
+      for (let i = 0; i < 4; i++) expect(await producedCode(client)).toBe(0)
+      expect(served.gateway.stats().receiveBufferBytes).toBeGreaterThan(0)
+      await pause(OWN_BUFFER_IDLE_MS + 200)
+      expect(served.gateway.stats().receiveBufferBytes).toBe(0)
+    }
+    const other = await served.connect()
+    other.sendBytes(produceBytes(other, 500_000).subarray(0, 300_000))
+    for (const size of [10, 300_000]) {
+      client.sendBytes(produceBytes(client, size))
+      expect(await producedCode(client)).toBe(0)
+    }
   })
 
   test('a half-closed client still gets its answers, then our end closes', async () => {
