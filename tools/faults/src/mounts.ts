@@ -143,6 +143,24 @@ export class VolatileDisk {
     await this.files.mount()
   }
 
+  /**
+   * Proves that the disk loses what was not flushed, and only that: one block written through, then another in its place that is
+   * not. Throws when the second survives or the first does not.
+   */
+  async proveLoss(): Promise<void> {
+    const file = join(this.files.folder, 'proof')
+    const overwrite = (fill: string, ...flags: string[]): Promise<string> =>
+      mustRun('dd', [`of=${file}`, 'bs=4096', 'count=1', 'conv=notrunc', ...flags], { input: fill.repeat(4096) })
+    await overwrite('a', 'oflag=dsync', 'iflag=fullblock')
+    await mustRun('sync', [this.files.folder])
+    await overwrite('b', 'oflag=direct', 'iflag=fullblock')
+    this.losePower(1, 0)
+    await this.reboot()
+    const kept = readFileSync(file, 'latin1')
+    if (kept !== 'a'.repeat(4096))
+      throw new Error(`the disk does not lose what it should, but holds ${kept.slice(0, 4)}...`)
+  }
+
   /** The flush after `count - 1` more fails once with EIO, and what was cached is dropped or torn. */
   failFlush(count: number, seed: number): void {
     this.#control(`failflush ${count} ${seed}`)

@@ -20,6 +20,7 @@ async function onVolatileDisk(
   let peer: MilenaPeer | undefined
   let ledger: Ledger | undefined
   try {
+    await disk.proveLoss()
     const { shardCount, kload } = context
     peer = await startMilena({ dir: `${context.dir}/broker`, dataDir: `${disk.files.folder}/data`, shardCount })
     const shape = { topic: 'ledger', partitions: 8, writers: 4, rate: 2000, seed: context.random.between(1, 2 ** 31) }
