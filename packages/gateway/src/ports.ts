@@ -103,7 +103,7 @@ export interface ClusterPort {
     topics: readonly ({ name: string } | { topicId: string })[],
     options: { timeoutMs: number }
   ): Promise<readonly TopicResult[]>
-  /** Whether Metadata and Produce of an unknown topic may make it (auto.create.topics.enable). */
+  /** Whether Metadata of an unknown topic may make it (auto.create.topics.enable). */
   readonly autoCreateTopics: boolean
 }
 

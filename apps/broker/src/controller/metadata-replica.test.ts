@@ -1,0 +1,85 @@
+import { memoryMeshes, type Mesh } from '@milena/shard-scheduler'
+import { describe, expect, it } from 'vitest'
+import { apply, emptyState, type ClusterState, type Command } from './cluster-state.ts'
+import { controllerServices, encodeMessage, replicaServices } from './messages.ts'
+import { MetadataReplica } from './metadata-replica.ts'
+
+const command: Command = { type: 'allocate-producer-ids', version: 1, count: 10 }
+const stateAt = (revision: number): ClusterState =>
+  Array.from({ length: revision }).reduce<ClusterState>(state => apply(state, command).state, emptyState)
+
+/** A replica on shard 1 and a controller on shard 0 that answers with `controller.state`. */
+function setUp(): {
+  mesh: Mesh
+  replica: MetadataReplica
+  controller: { state: ClusterState; fetches: number }
+  seen: number[]
+} {
+  const [first, second] = memoryMeshes(2)
+  if (first === undefined || second === undefined) throw new Error('two meshes')
+  const controller = { state: stateAt(2), fetches: 0 }
+  first.serve(controllerServices.snapshot, () => {
+    controller.fetches++
+    return encodeMessage({ state: controller.state })
+  })
+  const replica = new MetadataReplica({ mesh: second, sleep: () => new Promise(resolve => setTimeout(resolve, 1)) })
+  const seen: number[] = []
+  replica.onState(next => void seen.push(next.revision))
+  return { mesh: first, replica, controller, seen }
+}
+
+const push = (mesh: Mesh, revision: number): Promise<Uint8Array> =>
+  mesh.submitTo(1, replicaServices.apply, encodeMessage({ revision, command }))
+
+describe('the metadata of a shard', () => {
+  it('is fetched once and then follows the commands', async () => {
+    const { mesh, replica, controller, seen } = setUp()
+    await replica.load()
+    await push(mesh, 3)
+    expect(seen).toEqual([2, 3])
+    expect(replica.state.nextProducerId).toBe(30)
+    expect(controller.fetches).toBe(1)
+  })
+
+  it('is fetched anew when a command was missed, and never goes back', async () => {
+    const { mesh, replica, controller, seen } = setUp()
+    await replica.load()
+    controller.state = stateAt(6)
+    await push(mesh, 5)
+    await push(mesh, 4)
+    expect(seen).toEqual([2, 6])
+    expect(replica.state.nextProducerId).toBe(60)
+  })
+
+  it('answers a push before its first load at once: that load will bring the command', async () => {
+    const { mesh, seen } = setUp()
+    await push(mesh, 3)
+    expect(seen).toEqual([])
+  })
+
+  it('tells the controller that a command is applied when its listeners are through', async () => {
+    const { mesh, replica } = setUp()
+    await replica.load()
+    let open = (): void => undefined
+    let through = false
+    replica.onState(async () => {
+      await new Promise<void>(resolve => (open = resolve))
+      through = true
+    })
+    const pushed = push(mesh, 3).then(() => through)
+    await new Promise(resolve => setTimeout(resolve, 20))
+    open()
+    expect(await pushed).toBe(true)
+  })
+
+  it('keeps asking until the controller is there', async () => {
+    const [first, second] = memoryMeshes(2)
+    if (first === undefined || second === undefined) throw new Error('two meshes')
+    const replica = new MetadataReplica({ mesh: second, sleep: () => new Promise(resolve => setTimeout(resolve, 1)) })
+    const loaded = replica.load()
+    await new Promise(resolve => setTimeout(resolve, 10))
+    first.serve(controllerServices.snapshot, () => encodeMessage({ state: stateAt(4) }))
+    await loaded
+    expect(replica.state.revision).toBe(4)
+  })
+})
