@@ -139,8 +139,8 @@ export class Committer {
     return new Promise(resolve => this.#settledWaiters.push(resolve))
   }
 
-  /** The store failed: nobody waits for a commit any more. */
-  failWaiters(): void {
+  #becomeSettled(): void {
+    this.#inFlight = false
     for (const resolve of this.#settledWaiters.splice(0)) resolve()
   }
 
@@ -162,7 +162,10 @@ export class Committer {
     for (const part of plan.parts) if (part.direct) writes.push(this.#writeDirectly(part))
     Promise.all(writes).then(
       () => this.#complete(plan, sequence),
-      (error: Error) => this.onFailed(error)
+      (error: Error) => {
+        this.onFailed(error)
+        void Promise.allSettled(writes).then(() => this.#becomeSettled())
+      }
     )
   }
 
@@ -324,23 +327,16 @@ export class Committer {
     return sum
   }
 
-  #writeDirectly(part: Part): Promise<void> {
+  /**
+   * A commit that is under way cannot be given up: without space it tries again when there is some. The gate is free
+   * meanwhile, so that trimming and removing, which make space, are not held up.
+   */
+  async #writeDirectly(part: Part): Promise<void> {
     const { log } = part
     this.#directBytes += part.to - part.from
-    return log.gate.run(async () => {
-      for (const segment of log.segmentsBetween(log.destagedPosition, part.to)) {
-        const from = Math.max(log.destagedPosition, segment.startPosition)
-        const to = Math.min(part.to, segment.endPosition)
-        await this.#writeWithSpace(log, segment, from, to)
-      }
-    })
-  }
-
-  /** A commit that is under way cannot be given up: without space it waits for space. */
-  async #writeWithSpace(log: StoreLog, segment: Segment, from: number, to: number): Promise<void> {
     for (;;) {
       try {
-        return await this.#writer.write(log.tail, segment, from, to)
+        return await log.gate.run(() => this.#writeSegments(log, part.to))
       } catch (error) {
         if (!(error instanceof DiskError && error.code === 'NO_SPACE')) throw error
         await this.whenSpace()
@@ -348,10 +344,17 @@ export class Committer {
     }
   }
 
+  async #writeSegments(log: StoreLog, to: number): Promise<void> {
+    if (log.removed) return
+    for (const segment of log.segmentsBetween(log.destagedPosition, to)) {
+      const from = Math.max(log.destagedPosition, segment.startPosition)
+      await this.#writer.write(log.tail, segment, from, Math.min(to, segment.endPosition))
+    }
+  }
+
   #complete(plan: Plan, sequence: number): void {
-    this.#inFlight = false
     this.commitCount++
-    if (this.#host.failure !== undefined) return
+    if (this.#host.failure !== undefined) return this.#becomeSettled()
     const logs: StoreLog[] = []
     for (const part of plan.parts) {
       part.log.becomeFlushed(part.to, part.nextOffset)
@@ -362,7 +365,7 @@ export class Committer {
       logs.push(part.log)
     }
     this.#previousLogs = logs
-    for (const resolve of this.#settledWaiters.splice(0)) resolve()
+    this.#becomeSettled()
     this.#issue()
     if (logs.length > 0) this.onFlushed(logs)
     this.onPressure(false)

@@ -52,6 +52,8 @@ export class Destager {
   nextLogNumber = 1
   /** What the state store holds about the journal. */
   lastStored: StoreCheckpoint = { nextLogNumber: 1, replayFrom: 1, complete: 0 }
+  /** A log could not be destaged for want of space; it stays pending. */
+  onNoSpace: () => void = () => {}
   /** Rounds since open. */
   roundCount = 0
 
@@ -159,7 +161,10 @@ export class Destager {
       while (next < targets.length) {
         const target = targets[next++]!
         if (await target.log.gate.run(() => this.#writeLog(target))) written.push(target)
-        else this.#putBack(target)
+        else {
+          this.#putBack(target)
+          this.onNoSpace()
+        }
       }
     }
     await Promise.all(Array.from({ length: Math.min(this.#concurrency, targets.length) }, worker))

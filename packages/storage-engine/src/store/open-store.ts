@@ -5,7 +5,6 @@
  * checkpoint that says "the journal is empty from here on" before the journal is opened for writing.
  */
 import { assert } from '../assert.ts'
-import type { Disk } from '../disk.ts'
 import { StoreError } from '../errors.ts'
 import { FrameBuilder } from '../journal/frame.ts'
 import { JournalReader } from '../journal/journal-reader.ts'

@@ -5,45 +5,65 @@
 import type { Disk } from '../disk.ts'
 import type { StoreLogger } from '../store-options.ts'
 
+interface SpaceWaiter {
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
 export class SpaceGuard {
   readonly #disk: Disk
   readonly #directory: string
   readonly #reserveBytes: number
   readonly #logger: StoreLogger
-  readonly #waiters: { resolve: () => void; reject: (error: Error) => void }[] = []
+  readonly #onFull: () => void
+  #waiters: SpaceWaiter[] = []
   /** Appends are refused. */
   full = false
+  /** A write was refused for want of space since the last look: not worth trying again before the next one. */
+  exhausted = false
 
-  constructor(disk: Disk, directory: string, reserveBytes: number, logger: StoreLogger) {
+  /** `onFull` runs when `full` becomes true. */
+  constructor(disk: Disk, directory: string, reserveBytes: number, logger: StoreLogger, onFull: () => void) {
     this.#disk = disk
     this.#directory = directory
     this.#reserveBytes = reserveBytes
     this.#logger = logger
+    this.#onFull = onFull
   }
 
-  /** Looks at the device. */
+  /** Looks at the device. Whoever waits for space tries again, reserve or not: the reserve is theirs. */
   async check(): Promise<void> {
     const freeBytes = await this.#disk.freeBytes(this.#directory)
-    if (freeBytes < this.#reserveBytes) return this.becomeFull()
-    if (this.full) this.#logger.info({ freeBytes }, 'there is space again, appends are accepted')
-    this.full = false
+    if (freeBytes < this.#reserveBytes) this.#becomeFull()
+    else if (this.full) {
+      this.#logger.info({ freeBytes }, 'there is space again, appends are accepted')
+      this.full = false
+    }
+    this.exhausted = false
     for (const { resolve } of this.#waiters.splice(0)) resolve()
   }
 
   /** A write met a full file system, whatever `freeBytes` says. */
-  becomeFull(): void {
-    if (!this.full)
-      this.#logger.error({ reserveBytes: this.#reserveBytes }, 'the disk is below its reserve, appends are refused')
-    this.full = true
+  becomeExhausted(): void {
+    this.exhausted = true
+    this.#becomeFull()
   }
 
-  /** Resolves at the next look that finds space. */
-  whenFree(): Promise<void> {
-    this.becomeFull()
+  /** Resolves when the device has been looked at again. */
+  whenWorthTrying(): Promise<void> {
+    this.becomeExhausted()
     return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
   }
 
+  /** Nothing will be tried any more. */
   close(): void {
     for (const { reject } of this.#waiters.splice(0)) reject(new Error('the store is closed'))
+  }
+
+  #becomeFull(): void {
+    if (this.full) return
+    this.full = true
+    this.#logger.error({ reserveBytes: this.#reserveBytes }, 'the disk is below its reserve, appends are refused')
+    this.#onFull()
   }
 }

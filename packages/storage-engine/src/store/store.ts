@@ -94,7 +94,9 @@ export class Store implements LogStore, LogHost {
     this.state = parts.hostState
     this.scratch = new Uint8Array(Math.max(64, parts.format.headerBytes))
     this.entryBytesMax = Math.min(parts.format.entryBytesMax, Math.floor(parts.pool.arena.bytes.length / 4))
-    this.#space = new SpaceGuard(parts.disk, parts.directory, parts.settings.reserveBytes, parts.logger)
+    this.#space = new SpaceGuard(parts.disk, parts.directory, parts.settings.reserveBytes, parts.logger, () =>
+      this.#wakeWriters()
+    )
   }
 
   get logs(): ReadonlyMap<string, StoreLog> {
@@ -137,7 +139,8 @@ export class Store implements LogStore, LogHost {
   /** Begins normal work: timers run, pressure starts destaging. */
   start(): void {
     const { committer, destager, journal, diskReader, settings } = this.#parts
-    committer.whenSpace = () => this.#space.whenFree()
+    committer.whenSpace = () => this.#space.whenWorthTrying()
+    destager.onNoSpace = () => this.#space.becomeExhausted()
     committer.onPending = (log, sequence) => destager.notePending(log, sequence, this.clock.now())
     committer.onPressure = journalFull => this.#considerDestaging(journalFull)
     committer.onFailed = error => this.fail(error)
@@ -167,7 +170,7 @@ export class Store implements LogStore, LogHost {
   }
 
   whenWritable(): Promise<void> {
-    if (this.writable(1) || this.failure !== undefined || this.#closed) return Promise.resolve()
+    if (this.writable(1) || this.refusesAppends) return Promise.resolve()
     this.#considerDestaging(false)
     return new Promise(resolve => this.#writableWaiters.push(resolve))
   }
@@ -197,7 +200,7 @@ export class Store implements LogStore, LogHost {
   #destage(choose: () => readonly StoreLog[]): void {
     const { destager } = this.#parts
     if (this.failure !== undefined || this.#closed) return
-    if (destager.busy || this.#destageWanted) return
+    if (destager.busy || this.#destageWanted || this.#space.exhausted) return
     this.#destageWanted = true
     destager
       .round(() => {
@@ -219,14 +222,14 @@ export class Store implements LogStore, LogHost {
       return this.fail(error as Error)
     }
     committer.schedule()
+    this.#considerDestaging(false)
     const idle = destager.logsPendingSince(this.clock.now() - settings.destageIdleMs)
     if (idle.length > 0) this.#destage(() => idle)
   }
 
   #journalNotPrepared(error: Error): void {
     if (error instanceof DiskError && error.code === 'NO_SPACE') {
-      this.#space.becomeFull()
-      void this.#space.whenFree().then(() => this.#parts.journal.prepareAgain())
+      void this.#space.whenWorthTrying().then(() => this.#parts.journal.prepareAgain())
     } else this.fail(error)
   }
 
@@ -240,8 +243,13 @@ export class Store implements LogStore, LogHost {
   }
 
   #wakeAll(): void {
-    this.#parts.committer.failWaiters()
     for (const log of this.#logs.values()) log.failWaiters()
+    this.#space.close()
+    this.#wakeWriters()
+  }
+
+  /** Whoever waits for room learns from `append` why there is none. */
+  #wakeWriters(): void {
     for (const resolve of this.#writableWaiters.splice(0)) resolve()
   }
 
@@ -442,14 +450,15 @@ export class Store implements LogStore, LogHost {
           this.#numbers.delete(log.number)
           log.failWaiters()
           diskReader.invalidate(log)
-          const removal = log.gate.run(async () => {
-            await this.#parts.committer.settled()
-            log.tail.clear()
-            for (const segment of log.segments) await files.forget(segment)
-            await disk.remove(log.directory)
-            files.forgetDirectory(log.directory)
-            await disk.syncDirectory(`${this.#parts.directory}/logs`)
-          })
+          const removal = this.#parts.committer.settled().then(() =>
+            log.gate.run(async () => {
+              log.tail.clear()
+              for (const segment of log.segments) await files.forget(segment)
+              await disk.remove(log.directory)
+              files.forgetDirectory(log.directory)
+              await disk.syncDirectory(`${this.#parts.directory}/logs`)
+            })
+          )
           const noted = removal
             .catch((error: Error) => this.#note(error, log.directory))
             .finally(() => this.#removals.delete(log.name))
@@ -496,7 +505,6 @@ export class Store implements LogStore, LogHost {
     await destager.exclusive(async () => {})
     await Promise.all(this.#removals.values())
     this.#closed = true
-    this.#space.close()
     this.#wakeAll()
     await journal.close()
     await files.close()
