@@ -64,13 +64,12 @@ export default defineConfig(
       eqeqeq: ['error', 'always'],
       'no-constant-condition': ['error', { checkLoops: 'allExceptWhileTrue' }],
       'no-debugger': 'error',
-      'no-dupe-else-if': 'error',
       'no-fallthrough': 'error',
       'no-self-assign': 'error',
       'no-unsafe-finally': 'error',
       'no-var': 'error',
       'no-warning-comments': ['error', { terms: ['todo', 'fixme', 'xxx', 'hack'] }],
-      'prefer-const': 'error'
+      'prefer-const': ['error', { ignoreReadBeforeAssign: true }]
     }
   },
   {
