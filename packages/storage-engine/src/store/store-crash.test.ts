@@ -161,7 +161,7 @@ describe('a power cut', () => {
             () => undefined
           )
           await Promise.race([opening, cut])
-          machine.arm(-1)
+          void machine.arm(-1)
           machine.host.crash('random')
         }
         const store = await machine.check().catch((error: unknown) => {
