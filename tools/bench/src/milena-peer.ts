@@ -4,6 +4,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
+import { get } from 'node:http'
 import { join } from 'node:path'
 import { answers, awaitReady, endProcesses, freePorts, spawnLogged, type Peer, type PeerOptions } from './peer.ts'
 
@@ -108,16 +109,16 @@ export class MilenaPeer implements Peer {
   }
 
   /** What the readiness probe says at the moment. */
-  async isReady(): Promise<boolean> {
-    try {
-      const response = await fetch(`http://127.0.0.1:${this.adminPort}/v1/status/ready`, {
-        signal: AbortSignal.timeout(1000)
+  isReady(): Promise<boolean> {
+    return new Promise(resolve => {
+      const url = `http://127.0.0.1:${this.adminPort}/v1/status/ready`
+      const request = get(url, { agent: false, timeout: 1000 }, response => {
+        response.resume()
+        resolve(response.statusCode === 200)
       })
-      await response.body?.cancel()
-      return response.status === 200
-    } catch {
-      return false
-    }
+      request.once('timeout', () => request.destroy())
+      request.once('error', () => resolve(false))
+    })
   }
 
   /** Process and port of each shard. */

@@ -139,7 +139,7 @@ export async function awaitReady(
     if (await ready()) return
     if (performance.now() > deadline)
       throw new Error(`${options.what} did not answer in ${options.timeoutMs} ms:\n${logEnd(options.logFile)}`)
-    await sleep(5)
+    await sleep(10)
   }
 }
 

@@ -26,6 +26,10 @@ export interface Context {
 export type Feature =
   'nullHeader' | 'nullKeyAndValue' | 'emptyKey' | 'emptyHeaderName' | 'earlierTimestamp' | 'timestampZero'
 
+/** APIs that not every stage of the broker has, by Kafka's keys. */
+export const optionalApis = { joinGroup: 11, describeConfigs: 32 } as const
+export type ApiKey = keyof typeof optionalApis
+
 export interface Writer {
   /** Records with these features are left out of what this client writes. */
   readonly lacks?: readonly Feature[]
@@ -35,8 +39,8 @@ export interface Writer {
 }
 
 export interface Reader {
-  /** It reads only as a member of a group; skipped while the broker has none. */
-  readonly needsGroups?: boolean
+  /** Keys of APIs that it cannot do without; skipped while the broker does not offer them. */
+  readonly needs?: readonly ApiKey[]
   /** Resolves with one JSON object a line. */
   run(context: Context, topics: readonly string[]): Promise<string>
 }
@@ -44,6 +48,8 @@ export interface Reader {
 export interface Check {
   /** A sentence: what holds. */
   readonly title: string
+  /** As for readers. */
+  readonly needs?: readonly ApiKey[]
   run(context: Context): Promise<void>
 }
 

@@ -15,7 +15,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { logEnd, repositoryDir, startKafka, startMilena, type Peer } from '@milena/bench'
-import { codecs, type Client, type Context } from './client.ts'
+import { codecs, optionalApis, type ApiKey, type Client, type Context } from './client.ts'
 import { franzGo } from './clients/franz-go.ts'
 import { java } from './clients/java.ts'
 import { kafkaTools } from './clients/kafka-tools.ts'
@@ -23,7 +23,7 @@ import { kcatClient } from './clients/kcat.ts'
 import { kafkaJs, platformatic } from './clients/node.ts'
 import { aiokafka, confluentPython, kafkaPython } from './clients/python.ts'
 import { corpusWithout, firstDifference, parseRecords, renderCorpus, type CorpusRecord } from './corpus.ts'
-import { offersGroups } from './offers-groups.ts'
+import { offeredApis } from './offered-apis.ts'
 import { Tally } from './tally.ts'
 
 /** All clients; one line each. */
@@ -84,17 +84,14 @@ async function readAll(
   context: Context,
   present: readonly Client[],
   written: readonly Written[],
-  groups: boolean,
+  offered: ReadonlySet<number>,
   tally: Tally
 ): Promise<void> {
   for (const { name, reader } of present) {
     if (reader === undefined || written.length === 0) continue
-    if (reader.needsGroups === true && !groups) {
-      tally.skip(
-        name,
-        'reads what all clients wrote',
-        'the broker offers no groups, and this consumer cannot do without'
-      )
+    const lacking = lackingApis(reader.needs, offered)
+    if (lacking !== null) {
+      tally.skip(name, 'reads what all clients wrote', lacking)
       continue
     }
     let lines = parseRecords('')
@@ -129,6 +126,12 @@ async function readAll(
   }
 }
 
+/** Which of the APIs that a client cannot do without the broker does not offer, in words; null when it has all. */
+function lackingApis(needs: readonly ApiKey[] | undefined, offered: ReadonlySet<number>): string | null {
+  const lacking = (needs ?? []).filter(name => !offered.has(optionalApis[name]))
+  return lacking.length === 0 ? null : `the broker does not offer ${lacking.join(' and ')}`
+}
+
 async function restart(peer: Peer, tally: Tally): Promise<void> {
   await tally.check(peer.name, 'stops and starts again on its data', async () => {
     await peer.stop()
@@ -151,6 +154,7 @@ async function run(addressing: Context['addressing'], chosen: readonly Client[],
   const dir = join(repositoryDir, 'tmp/interop', addressing)
   rmSync(dir, { recursive: true, force: true })
   mkdirSync(dir, { recursive: true })
+  const failedBefore = tally.failed
   const peer = await start(flags.target, addressing, join(dir, flags.target))
   try {
     let topicNumber = 0
@@ -165,14 +169,19 @@ async function run(addressing: Context['addressing'], chosen: readonly Client[],
       if (missing === null) present.push(client)
       else tally.skip(client.name, 'everything', missing)
     }
-    const groups = await offersGroups(peer.port)
+    const offered = await offeredApis(peer.port)
     const written = await writeAll(context, present, tally)
     await restart(peer, tally)
-    await readAll(context, present, written, groups, tally)
-    for (const { name, checks } of present)
-      for (const check of checks ?? []) await tally.check(name, check.title, () => check.run(context))
+    await readAll(context, present, written, offered, tally)
+    for (const { name, checks } of present) {
+      for (const check of checks ?? []) {
+        const lacking = lackingApis(check.needs, offered)
+        if (lacking !== null) tally.skip(name, check.title, lacking)
+        else await tally.check(name, check.title, () => check.run(context))
+      }
+    }
   } finally {
-    if (tally.failed > 0) console.log(`\nend of the broker's log:\n${logEnd(peer.logFile, 15)}\n`)
+    if (tally.failed > failedBefore) console.log(`\nend of the broker's log:\n${logEnd(peer.logFile, 15)}\n`)
     if (flags.keep) await peer.stop()
     else {
       await peer.remove()

@@ -15,7 +15,7 @@ function adapter(name: string, file: string, lacks: readonly Feature[]): Client 
       run: async (context, topic, corpusFile, plan) =>
         void (await run('write', context.bootstrap, topic, corpusFile, plan))
     },
-    reader: { needsGroups: true, run: (context, topics) => run('read', context.bootstrap, topics.join(',')) },
+    reader: { needs: ['joinGroup'], run: (context, topics) => run('read', context.bootstrap, topics.join(',')) },
     checks: [
       {
         title: 'its admin client creates, lists, describes, asks offsets of and deletes a topic',

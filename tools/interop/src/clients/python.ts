@@ -54,7 +54,7 @@ function adapter(name: string, file: string, lacks: readonly Feature[], checks: 
 export const confluentPython = adapter(
   'confluent-kafka',
   'confluent_adapter.py',
-  [],
+  ['timestampZero'],
   [
     {
       title: 'its admin client creates, describes, lists offsets of and deletes a topic',

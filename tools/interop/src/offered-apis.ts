@@ -1,10 +1,8 @@
-/** Asks a broker with ApiVersions v0, byte by byte so that no client library decides for us, whether it offers JoinGroup. */
+/** Asks a broker with ApiVersions v0, byte by byte so that no client library decides for us, what it offers. */
 import { connect } from 'node:net'
 
-const joinGroup = 11
-
-/** Whether the broker on this port of loopback advertises consumer groups. Rejects when it does not answer in 5 s. */
-export function offersGroups(port: number): Promise<boolean> {
+/** Keys of the APIs that the broker on this port of loopback advertises. Rejects when it does not answer in 5 s. */
+export function offeredApis(port: number): Promise<Set<number>> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1' })
     let received = Buffer.alloc(0)
@@ -15,7 +13,7 @@ export function offersGroups(port: number): Promise<boolean> {
       received = Buffer.concat([received, chunk])
       if (received.length < 4 || received.length < 4 + received.readUInt32BE(0)) return
       socket.destroy()
-      resolve(keysOf(received).includes(joinGroup))
+      resolve(new Set(keysOf(received)))
     })
   })
 }
