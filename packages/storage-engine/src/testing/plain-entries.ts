@@ -2,8 +2,9 @@
  * The simplest entry format that the engine can hold: for its own tests, its README and hosts that have no format of their own.
  *
  * ```
- *   0 length u32 | 4 crc u32 of [8, length) | 8 baseOffset u64 | 16 offsetCount u32 | 20 timestamp i64 | 28 payload
+ *   0 length u32 | 4 crc u32 of [16, length) | 8 baseOffset u64 | 16 offsetCount u32 | 20 timestamp i64 | 28 payload
  * ```
+ * The base offset is outside the checksum, so that whoever appends can set it in place.
  */
 import { crc32c, readUint64, viewOf, writeUint64 } from '../bytes.ts'
 import type { EntryFormat } from '../log-store.ts'
@@ -28,7 +29,7 @@ export function plainEntry({ baseOffset, payload, offsetCount = 1, timestamp = -
   view.setUint32(16, offsetCount, true)
   view.setBigInt64(20, timestamp, true)
   bytes.set(payload, headerBytes)
-  view.setUint32(4, crc32c(bytes.subarray(8)), true)
+  view.setUint32(4, crc32c(bytes.subarray(16)), true)
   return bytes
 }
 
@@ -48,5 +49,6 @@ export const plainFormat: EntryFormat = {
   baseOffsetAt: (bytes, at) => readUint64(viewOf(bytes), at + 8),
   lastOffsetAt: (bytes, at) => readUint64(viewOf(bytes), at + 8) + viewOf(bytes).getUint32(at + 16, true) - 1,
   maxTimestampAt: (bytes, at) => viewOf(bytes).getBigInt64(at + 20, true),
-  isIntact: (bytes, at, length) => viewOf(bytes).getUint32(at + 4, true) === crc32c(bytes.subarray(at + 8, at + length))
+  isIntact: (bytes, at, length) =>
+    viewOf(bytes).getUint32(at + 4, true) === crc32c(bytes.subarray(at + 16, at + length))
 }
