@@ -62,21 +62,39 @@ export class TailCache implements BlockOwner {
    * grow beyond `segmentBytes`. False: no memory, and nothing has changed.
    */
   reserve(end: number, length: number, segmentStart: number, segmentBytes: number): boolean {
-    const before = this.#chunks.length
-    const last = this.#chunks[before - 1]
-    let next = last !== undefined && last.position >= segmentStart ? last.position + last.block.byteCount : -1
-    if (next < 0) next = segmentStart + Math.floor((end - segmentStart) / pageBytes) * pageBytes
+    const last = this.#chunks.at(-1)
+    const tail = last !== undefined && last.position >= segmentStart ? last : undefined
+    const next =
+      tail !== undefined
+        ? tail.position + tail.block.byteCount
+        : segmentStart + Math.floor((end - segmentStart) / pageBytes) * pageBytes
+    if (next >= end + length) return true
+    // The entry begins in the last chunk, which may be destaged: looking for memory must not evict it.
+    const pinned = tail?.block.held !== false
+    if (tail !== undefined) this.#pool.pin(tail.block)
+    const room = this.#extend(next, end, length, segmentStart + segmentBytes)
+    if (tail !== undefined && !pinned && (!room || tail.end === tail.position + tail.block.byteCount))
+      this.#pool.unpin(tail.block)
+    return room
+  }
+
+  /** Adds chunks from log position `next` on until `end + length` is covered. False: no memory, nothing was added. */
+  #extend(next: number, end: number, length: number, segmentEnd: number): boolean {
+    let added = 0
     while (next < end + length) {
-      const room = orderFor(Math.max(1, segmentStart + segmentBytes - next))
+      const room = orderFor(Math.max(1, segmentEnd - next))
       const needed = Math.min(this.#orderMax, orderFor(end + length - next))
       const order = Math.max(needed, Math.min(this.#nextOrder, room))
       const block = this.#pool.allocateForAppend(order, this)
       if (block === undefined) {
-        for (const chunk of this.#chunks.splice(before)) this.#pool.drop(chunk.block)
+        // Older chunks may have been evicted meanwhile: count from the end.
+        for (const chunk of this.#chunks.splice(this.#chunks.length - added)) this.#pool.drop(chunk.block)
+        if (wasCached) this.#pool.unpin(last.block)
         return false
       }
       const from = Math.max(next, end)
       this.#chunks.push({ block, position: next, from, end: from })
+      added++
       this.#nextOrder = Math.min(this.#orderMax, this.#nextOrder + 2)
       next += block.byteCount
     }
@@ -91,6 +109,7 @@ export class TailCache implements BlockOwner {
     while (copied < entry.length) {
       const chunk = this.#chunks[index++]!
       const at = position + copied - chunk.position
+      assert(at >= 0 && at < chunk.block.byteCount, 'room was reserved for what is written')
       const count = Math.min(entry.length - copied, chunk.block.byteCount - at)
       const part = count === entry.length ? entry : entry.subarray(copied, copied + count)
       this.#pool.arena.bytes.set(part, chunk.block.start + at)
@@ -141,7 +160,7 @@ export class TailCache implements BlockOwner {
   forEachPiece(from: number, to: number, visit: (chunk: Chunk, start: number, length: number) => void): void {
     for (let index = this.indexAt(from), position = from; position < to; index++) {
       const chunk = this.#chunks[index]!
-      assert(position >= chunk.from, 'the tail holds what is asked for')
+      assert(chunk !== undefined && position >= chunk.from, 'the tail holds what is asked for')
       const end = Math.min(to, chunk.end)
       if (end > position) visit(chunk, chunk.block.start + position - chunk.position, end - position)
       position = Math.max(position, end)
