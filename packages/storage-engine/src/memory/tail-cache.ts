@@ -89,7 +89,6 @@ export class TailCache implements BlockOwner {
       if (block === undefined) {
         // Older chunks may have been evicted meanwhile: count from the end.
         for (const chunk of this.#chunks.splice(this.#chunks.length - added)) this.#pool.drop(chunk.block)
-        if (wasCached) this.#pool.unpin(last.block)
         return false
       }
       const from = Math.max(next, end)
