@@ -50,17 +50,20 @@ describe('the arena', () => {
 })
 
 describe('the tail cache', () => {
-  it('never gives away the page that an append goes on in to make room for that append', () => {
+  it('takes the page of another log, never the one that an append goes on in, although that is the oldest', () => {
     const pool = new PagePool(new Arena(new Uint8Array(pageBytes * 4)), 0)
-    const tail = new TailCache(pool, new Uint8Array(64))
-    expect(tail.reserve(0, 100, 0, 1 << 20)).toBe(true)
-    tail.write(new Uint8Array(100).fill(7), 0)
-    tail.markDestaged(100)
+    const [tail, other] = [new TailCache(pool, new Uint8Array(64)), new TailCache(pool, new Uint8Array(64))]
+    for (const cache of [tail, other]) {
+      expect(cache.reserve(0, 100, 0, 1 << 20)).toBe(true)
+      cache.write(new Uint8Array(100).fill(7), 0)
+      cache.markDestaged(100)
+    }
     const held = [0, 1].map(() => pool.allocateForRead(0, nobody)) as Block[]
     expect(tail.reserve(100, 7000, 0, 1 << 20)).toBe(true)
     tail.write(new Uint8Array(7000).fill(8), 100)
     expect(bytesOf(tail, pool, 0, 100)).toEqual(new Uint8Array(100).fill(7))
     expect(bytesOf(tail, pool, 100, 7100)).toEqual(new Uint8Array(7000).fill(8))
+    expect(other.start).toBe(Infinity)
     expect(held).toHaveLength(2)
   })
 
