@@ -96,4 +96,16 @@ describe('a store', () => {
     expect(third.logs.get('orders')!.startOffset).toBe(20)
     await third.close()
   })
+
+  it('flushes what it trims up to, so that the start is never beyond the end after a power cut', async () => {
+    const host = new MemoryStoreHost()
+    const { log } = await create(host)
+    appendAll(log, 10, 100)
+    await log.trim(8)
+    host.crash('drop-all')
+    const store = await host.open()
+    const again = store.logs.get('orders')!
+    expect([again.startOffset, again.endOffset]).toEqual([8, 10])
+    await store.close()
+  })
 })

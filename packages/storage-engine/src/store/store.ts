@@ -359,6 +359,8 @@ export class Store implements LogStore, LogHost {
     const { destager, engineState, files } = this.#parts
     if (startOffset > log.endOffset) throw new StoreError('OUT_OF_RANGE', `trim to ${startOffset}`, { log: log.name })
     if (startOffset <= log.startOffset) return
+    // The start must never be durably beyond the end: entries that a power cut may take are flushed first.
+    if (startOffset > log.flushedOffset) await log.flush()
     await this.#guarded(() =>
       destager.exclusive(async () => {
         if (log.removed || startOffset <= log.startOffset) return
