@@ -182,7 +182,7 @@ class KafkaPeer implements Peer {
   }
 
   async remove(): Promise<void> {
-    await this.stop()
+    await this.kill()
     rmSync(this.#dir, { recursive: true, force: true })
   }
 }

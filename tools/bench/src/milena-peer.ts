@@ -145,7 +145,7 @@ export class MilenaPeer implements Peer {
   }
 
   async remove(): Promise<void> {
-    await this.stop()
+    await this.kill()
     rmSync(this.#options.dir, { recursive: true, force: true })
   }
 }

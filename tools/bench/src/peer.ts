@@ -31,7 +31,7 @@ export interface Peer {
   stop(): Promise<void>
   /** SIGKILL to all processes of the broker at once; keeps its data. */
   kill(): Promise<void>
-  /** Stops the broker and deletes its data. */
+  /** Ends the broker at once and deletes its data. */
   remove(): Promise<void>
 }
 

@@ -232,7 +232,7 @@ export const rows: readonly Row[] = [
   },
   {
     id: 'start-big',
-    title: 'start to serving after kill -9, 10 GiB in the folder',
+    title: 'start to serving after kill -9, 10 GiB in the folder (--quick: 256 MiB)',
     block: 'big',
     variants: ['milena', 'kafka'],
     lines: [{ metric: 'start_s', label: 'seconds', digits: 2, better: 'less', limit: 2 }],
