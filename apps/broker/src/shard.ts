@@ -211,7 +211,7 @@ function gatewayHost(
       get open() {
         return store.status().state !== 'open' || store.writable(ADMISSION_BYTES)
       },
-      whenOpen: () => store.whenWritable()
+      whenOpen: () => store.whenWritable(ADMISSION_BYTES)
     },
     clock,
     log

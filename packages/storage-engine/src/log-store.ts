@@ -178,8 +178,8 @@ export interface LogStore {
   removeLogs(names: readonly string[]): Promise<void>
   /** False when an append of `bytes` could be refused as `full`. */
   writable(bytes: number): boolean
-  /** Resolves as soon as there is room again; at once when there is. */
-  whenWritable(): Promise<void>
+  /** Resolves in a later turn of the loop, as soon as there is room for an append of `bytes` (default: any). */
+  whenWritable(bytes?: number): Promise<void>
   status(): StoreStatus
   /** Destages, checkpoints and closes everything. */
   close(): Promise<void>

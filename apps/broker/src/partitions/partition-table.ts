@@ -137,7 +137,7 @@ export class PartitionTable implements PartitionsPort {
       settings,
       backlog: this.#backlog,
       now: this.#options.now,
-      whenWritable: () => this.#requireStore().whenWritable()
+      whenWritable: bytes => this.#requireStore().whenWritable(bytes)
     })
     const siblings = this.#byTopic.get(topic.topicId) ?? []
     siblings[partition] = opened

@@ -72,8 +72,8 @@ export interface PartitionOptions {
   readonly backlog: BacklogBudget
   /** Wall clock, ms. */
   readonly now: () => number
-  /** Resolves when the store can take appends again. */
-  readonly whenWritable: () => Promise<void>
+  /** Resolves, in a later turn, when the store can take an append of so many bytes. */
+  readonly whenWritable: (bytes: number) => Promise<void>
 }
 
 export class Partition implements PartitionPort {
@@ -85,7 +85,7 @@ export class Partition implements PartitionPort {
   readonly #settings: TopicSettings
   readonly #backlog: BacklogBudget
   readonly #now: () => number
-  readonly #whenWritable: () => Promise<void>
+  readonly #whenWritable: (bytes: number) => Promise<void>
   readonly #compacted: boolean
   /** In order of `untilOffset`; the first `#answered` are done and wait to be cut off. */
   #waiters: Waiter[] = []
@@ -187,10 +187,11 @@ export class Partition implements PartitionPort {
   }
 
   async #drainQueue(): Promise<void> {
-    while (this.#queue.length > 0 && this.#closed === undefined) {
-      await this.#whenWritable()
+    for (;;) {
       const [next] = this.#queue
       if (next === undefined) return
+      await this.#whenWritable(next.length)
+      if (this.#queue[0] !== next) return
       const outcome = this.#log.append(next)
       if (outcome === 'failed') return this.#dropQueue()
       if (outcome === 'full') continue

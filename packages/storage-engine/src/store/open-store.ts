@@ -136,6 +136,7 @@ async function buildParts(options: StoreOptions, settings: StoreSettings): Promi
     backend,
     engineState,
     hostState,
+    scheduler,
     committer,
     destager,
     logger,

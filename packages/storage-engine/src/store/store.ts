@@ -27,7 +27,7 @@ import type { SegmentScanner } from '../segments/segment-scan.ts'
 import type { SegmentWriter } from '../segments/segment-writer.ts'
 import { Segment } from '../segments/segment.ts'
 import { CheckedState } from '../state/checked-state.ts'
-import type { Clock, StateBackend, StoreLogger, StoreSettings } from '../store-options.ts'
+import type { Clock, Scheduler, StateBackend, StoreLogger, StoreSettings } from '../store-options.ts'
 import { describeSegment, encodeJson, foldPrefix, logKey, offsetOfFoldKey, segmentKey, storeKey } from './checkpoint.ts'
 import type { Committer } from './commit.ts'
 import { cutLog, shortenFile } from './cut.ts'
@@ -60,6 +60,7 @@ export interface StoreParts {
   readonly backend: StateBackend
   readonly engineState: CheckedState
   readonly hostState: CheckedState
+  readonly scheduler: Scheduler
   readonly committer: Committer
   readonly destager: Destager
   readonly logger: StoreLogger
@@ -71,7 +72,7 @@ export class Store implements LogStore, LogHost {
   readonly #logs = new Map<string, StoreLog>()
   readonly #numbers = new Map<number, StoreLog>()
   readonly #removals = new Map<string, Promise<void>>()
-  readonly #writableWaiters: (() => void)[] = []
+  #writableWaiters: { readonly bytes: number; readonly resolve: () => void }[] = []
   readonly #space: SpaceGuard
   readonly #storeDamage: Damage[] = []
   #tick: () => void = () => {}
@@ -169,16 +170,18 @@ export class Store implements LogStore, LogHost {
     return this.pool.appendableBytes >= bytes + 8192
   }
 
-  whenWritable(): Promise<void> {
-    if (this.writable(1) || this.refusesAppends) return Promise.resolve()
-    this.#considerDestaging(false)
-    return new Promise(resolve => this.#writableWaiters.push(resolve))
+  whenWritable(bytes = 1): Promise<void> {
+    return new Promise(resolve => {
+      // In a later turn even when there is room: a caller that asks in a loop must not starve the destaging it waits for.
+      if (this.writable(bytes) || this.refusesAppends) return this.#parts.scheduler.soon(resolve)
+      this.#writableWaiters.push({ bytes, resolve })
+      this.#considerDestaging(false)
+    })
   }
 
   #memoryReleased(): void {
     this.#parts.diskReader.retryWaiting()
-    if (this.#writableWaiters.length > 0 && this.writable(1))
-      for (const resolve of this.#writableWaiters.splice(0)) resolve()
+    if (this.#writableWaiters.length > 0) this.#wakeWriters(bytes => this.writable(bytes))
   }
 
   #considerDestaging(journalFull: boolean): void {
@@ -249,8 +252,10 @@ export class Store implements LogStore, LogHost {
   }
 
   /** Whoever waits for room learns from `append` why there is none. */
-  #wakeWriters(): void {
-    for (const resolve of this.#writableWaiters.splice(0)) resolve()
+  #wakeWriters(which: (bytes: number) => boolean = () => true): void {
+    const waiters = this.#writableWaiters
+    this.#writableWaiters = waiters.filter(({ bytes }) => !which(bytes))
+    for (const { bytes, resolve } of waiters) if (which(bytes)) resolve()
   }
 
   // ---- reading ----
