@@ -8,6 +8,9 @@ import { createLogger } from './logging.ts'
 import { settingsText } from './settings/describe.ts'
 import { parseBrokerSettings, SettingsError } from './settings/parse.ts'
 
+/** A second signal within this time is the same wish, told twice. */
+const REPEATED_SIGNAL_MS = 1_000
+
 const [command, ...args] = process.argv.slice(2)
 
 switch (command) {
@@ -35,11 +38,15 @@ async function start(startArgs: readonly string[]): Promise<void> {
     const log = createLogger(settings['log.level'], {})
     const { superviseNode } = await import('./supervise.ts')
     const node = await superviseNode(settings, log)
-    let stopping = false
+    let stoppingSinceMs: number | undefined
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (stopping) process.exit(1)
-        stopping = true
+        if (stoppingSinceMs !== undefined) {
+          // Ctrl-C under npm arrives twice, from the terminal and from npm: only a later one means "now".
+          if (performance.now() - stoppingSinceMs > REPEATED_SIGNAL_MS) process.exit(1)
+          return
+        }
+        stoppingSinceMs = performance.now()
         log.info({ signal }, 'draining')
         void node.stop().then(() => process.exit(0))
       })

@@ -29,9 +29,6 @@ export interface ShardConfig {
 /** Of the time a drain may take, what is left for the store to close. */
 const STORE_CLOSE_SHARE = 0.5
 
-/** When the code that serving needs has been compiled, ms after the start. */
-const COMPILE_CACHE_FLUSH_MS = 3_000
-
 await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) => {
   const { settings, identity, dataFolder, listeners } = config
   const log = createLogger(settings['log.level'], { shard })
@@ -55,7 +52,7 @@ await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) 
     log
   })
   // Node writes its compile cache when a process exits; one that is killed would leave the next start to compile again.
-  systemClock.after(COMPILE_CACHE_FLUSH_MS, () => flushCompileCache())
+  systemScheduler.soon(() => flushCompileCache())
   return {
     drain: async deadlineMs => {
       await running.stop(deadlineMs * STORE_CLOSE_SHARE)

@@ -209,7 +209,7 @@ function gatewayHost(
     admission: {
       // A store that failed or is full refuses appends by itself: only a busy one makes clients wait.
       get open() {
-        return store.status().state !== 'open' || store.writable(ADMISSION_BYTES)
+        return store.refusesAppends || store.writable(ADMISSION_BYTES)
       },
       whenOpen: () => store.whenWritable(ADMISSION_BYTES)
     },

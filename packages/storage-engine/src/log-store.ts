@@ -176,6 +176,8 @@ export interface LogStore {
   createLogs(requests: readonly { name: string; options: LogOptions; fold?: LogFold }[]): Promise<Log[]>
   /** Forgets the logs durably, then removes their files in the background. Reads in progress stay valid. */
   removeLogs(names: readonly string[]): Promise<void>
+  /** Appends are answered `failed` now: the store failed, is out of space, or is closed. Cheap, unlike `status()`. */
+  readonly refusesAppends: boolean
   /** False when an append of `bytes` could be refused as `full`. */
   writable(bytes: number): boolean
   /** Resolves in a later turn of the loop, as soon as there is room for an append of `bytes` (default: any). */

@@ -133,6 +133,14 @@ describe('a partition', () => {
     expect(await partition.append(batch(100), options)).toMatchObject({ error: 'MESSAGE_TOO_LARGE' })
   })
 
+  it('refuses transactional batches: nothing can have opened a transaction', async () => {
+    const { partition, log } = setUp()
+    const builder = new BatchBuilder({ producerId: 7n, producerEpoch: 0, baseSequence: 0, isTransactional: true })
+    builder.append({ key: null, value: null, timestamp: BigInt(NOW) })
+    expect(await partition.append(builder.build(), options)).toMatchObject({ error: 'INVALID_TXN_STATE' })
+    expect(log.entries).toHaveLength(0)
+  })
+
   it('stamps batches with the time of appending when the topic says so', async () => {
     const { log, partition } = setUp({ 'message.timestamp.type': 'LogAppendTime' })
     const answer = partition.append(batch(1, undefined, 5n), options)

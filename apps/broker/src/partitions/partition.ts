@@ -126,6 +126,7 @@ export class Partition implements PartitionPort {
     if (batch.kind === 'invalid') {
       return Promise.resolve({ ...this.#refuse(batch.error, batch.message), recordErrors: batch.recordErrors })
     }
+    if (batch.isTransactional) return Promise.resolve(this.#refuse('INVALID_TXN_STATE', NO_TRANSACTIONS))
     const appendTime = this.#settings['message.timestamp.type'] === 'LogAppendTime' ? BigInt(now) : -1n
     if (batch.producerId >= 0n) {
       const check = this.#producers.check(batch.producerId, batch.producerEpoch, batch.baseSequence, batch.recordCount)
@@ -358,6 +359,9 @@ export class Partition implements PartitionPort {
     return () => this.#watchers.delete(listener)
   }
 }
+
+/** A transactional batch needs a transaction that its partition is part of; nothing can open one yet. */
+const NO_TRANSACTIONS = 'The partition is not part of a transaction: this broker has no transactions yet.'
 
 /** Kafka's answer when no record matches. */
 const NOT_FOUND: OffsetOutcome = { kind: 'found', offset: -1, timestamp: -1n, leaderEpoch: -1 }

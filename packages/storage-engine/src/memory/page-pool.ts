@@ -50,6 +50,8 @@ export class PagePool {
   #queue: Block[] = []
   #queueHead = 0
   #evictablePages = 0
+  /** Logs that hold memory now; kept by their tail caches. */
+  activeLogs = 0
   /** Runs whenever memory may have become available. */
   onRelease: () => void = () => {}
 
@@ -66,6 +68,15 @@ export class PagePool {
   /** Bytes that appends may take now. */
   get appendableBytes(): number {
     return Math.max(0, this.availableBytes - this.#readReservePages * pageBytes)
+  }
+
+  /**
+   * The largest block that a log should take ahead of its need: with many logs growing at the same time, room that each has
+   * and does not use is memory that the others wait for. A quarter of what an even split would give.
+   */
+  get fairOrder(): number {
+    const pages = this.arena.pageCount / (4 * Math.max(1, this.activeLogs))
+    return pages < 2 ? 0 : 31 - Math.clz32(pages)
   }
 
   /** A block of at least 2^order pages for a read, evicting what is necessary; undefined when too much is pinned. */

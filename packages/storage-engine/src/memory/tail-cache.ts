@@ -84,14 +84,16 @@ export class TailCache implements BlockOwner {
     while (next < end + length) {
       const room = orderFor(Math.max(1, segmentEnd - next))
       const needed = Math.min(this.#orderMax, orderFor(end + length - next))
-      const order = Math.max(needed, Math.min(this.#nextOrder, room))
+      const order = Math.max(needed, Math.min(this.#nextOrder, room, this.#pool.fairOrder))
       const block = this.#pool.allocateForAppend(order, this)
       if (block === undefined) {
         // Older chunks may have been evicted meanwhile: count from the end.
         for (const chunk of this.#chunks.splice(this.#chunks.length - added)) this.#pool.drop(chunk.block)
+        if (added > 0) this.#noteEmpty()
         return false
       }
       const from = Math.max(next, end)
+      if (this.#chunks.length === 0) this.#pool.activeLogs++
       this.#chunks.push({ block, position: next, from, end: from })
       added++
       this.#nextOrder = Math.min(this.#orderMax, this.#nextOrder + 2)
@@ -184,8 +186,8 @@ export class TailCache implements BlockOwner {
       }
       this.#chunks.pop()
       this.#pool.drop(last.block)
+      this.#noteEmpty()
     }
-    this.#nextOrder = 0
   }
 
   clear(): void {
@@ -197,6 +199,13 @@ export class TailCache implements BlockOwner {
     assert(index >= 0, 'an evicted chunk belongs to its log')
     const older = this.#chunks.splice(0, index + 1)
     for (let at = 0; at < index; at++) this.#pool.drop(older[at]!.block)
-    if (this.#chunks.length === 0) this.#nextOrder = 0
+    this.#noteEmpty()
+  }
+
+  /** A log that holds nothing any more starts small again. */
+  #noteEmpty(): void {
+    if (this.#chunks.length > 0) return
+    this.#nextOrder = 0
+    this.#pool.activeLogs--
   }
 }
