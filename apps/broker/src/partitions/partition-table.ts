@@ -9,6 +9,7 @@ import type { ClusterState, TopicState } from '../controller/cluster-state.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import { resolveTopicSettings } from '../settings/topic-config-view.ts'
 import type { TopicSettings } from '../settings/topic-settings.ts'
+import { BATCH_BYTES_MAX } from './batch-format.ts'
 import { BacklogBudget, Partition } from './partition.ts'
 import { ProducerState } from './producer-state.ts'
 
@@ -136,6 +137,7 @@ export class PartitionTable implements PartitionsPort {
       producers,
       settings,
       backlog: this.#backlog,
+      entryBytesMax: entryBytesMax(this.#options.settings),
       now: this.#options.now,
       whenWritable: bytes => this.#requireStore().whenWritable(bytes)
     })
@@ -189,6 +191,11 @@ export function logName(topic: { name: string; topicId: string }, partition: num
 /** Logs of topics carry a topic id; internal ones (the controller's) begin with two underscores and have none. */
 function isPartitionLog(name: string): boolean {
   return /-\d+\.[A-Za-z0-9_-]{22}$/.test(name)
+}
+
+/** Largest batch that the store takes: a quarter of its memory, so that one batch never needs all of it. */
+function entryBytesMax(settings: BrokerSettings): number {
+  return Math.min(BATCH_BYTES_MAX, Math.floor(settings['store.memory.bytes'] / 4))
 }
 
 function logOptions(settings: TopicSettings): LogOptions {

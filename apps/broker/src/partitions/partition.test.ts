@@ -56,6 +56,7 @@ function setUp(configs: Record<string, string> = {}): { log: FakeLog; partition:
     producers: new ProducerState({ expirationMs: 1000, now: () => NOW }),
     settings: resolveTopicSettings(configs, parseBrokerSettings(new Map())),
     backlog: new BacklogBudget(1000),
+    entryBytesMax: 1_000_000,
     now: () => NOW,
     whenWritable: () => new Promise(resolve => (makeRoom = resolve))
   })

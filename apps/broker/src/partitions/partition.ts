@@ -70,6 +70,8 @@ export interface PartitionOptions {
   readonly producers: ProducerState
   readonly settings: TopicSettings
   readonly backlog: BacklogBudget
+  /** Largest batch that the store takes, whatever `max.message.bytes` says. */
+  readonly entryBytesMax: number
   /** Wall clock, ms. */
   readonly now: () => number
   /** Resolves, in a later turn, when the store can take an append of so many bytes. */
@@ -84,6 +86,7 @@ export class Partition implements PartitionPort {
   readonly #producers: ProducerState
   readonly #settings: TopicSettings
   readonly #backlog: BacklogBudget
+  readonly #batchBytesMax: number
   readonly #now: () => number
   readonly #whenWritable: (bytes: number) => Promise<void>
   readonly #compacted: boolean
@@ -104,6 +107,7 @@ export class Partition implements PartitionPort {
     this.#producers = options.producers
     this.#settings = options.settings
     this.#backlog = options.backlog
+    this.#batchBytesMax = Math.min(options.settings['max.message.bytes'], options.entryBytesMax)
     this.#now = options.now
     this.#whenWritable = options.whenWritable
     this.#compacted = options.settings['cleanup.policy'].includes('compact')
@@ -157,7 +161,7 @@ export class Partition implements PartitionPort {
       nowMs,
       timestampBeforeMaxMs: Number(settings['message.timestamp.before.max.ms']),
       timestampAfterMaxMs: Number(settings['message.timestamp.after.max.ms']),
-      batchBytesMax: settings['max.message.bytes'],
+      batchBytesMax: this.#batchBytesMax,
       decompressedBytesMax: DECOMPRESSED_BYTES_MAX
     })
   }
