@@ -7,7 +7,8 @@ import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { recommendedShardExecArgv, startShards, type Shards } from '@milena/shard-scheduler'
 import type { Logger } from 'pino'
-import { startAdminServer, type AdminServer } from './admin/admin-server.ts'
+import type { AdminServer } from './admin/admin-server.ts'
+import { compileCacheFolder } from './compile-cache.ts'
 import { brokerIdOf } from './controller/cluster-state.ts'
 import { claimDataFolder, readIdentity } from './data-folder.ts'
 import { planAdvertising, planListeners, planShardCount, shardListeners } from './node-plan.ts'
@@ -40,13 +41,14 @@ export async function superviseNode(settings: BrokerSettings, log: Logger): Prom
   const advertising = planAdvertising(settings, readRouteTable())
   const identity = claimDataFolder(dataFolder, { nodeId: settings['node.id'], shardCount })
   const config: ShardConfig = { settings, identity, dataFolder, listeners, advertising }
+  const compileCache = compileCacheFolder()
   const shards = startShards({
     shardCount,
     entry: new URL(import.meta.url.endsWith('.ts') ? './shard-main.ts' : './shard-main.js', import.meta.url),
     config,
     pin: settings['shard.pinning'],
     execArgv: [...new Set([...process.execArgv, ...recommendedShardExecArgv()])],
-    compileCacheFolder: process.env['NODE_COMPILE_CACHE'] ?? join(dataFolder, 'cache'),
+    ...(compileCache === undefined ? {} : { compileCacheFolder: compileCache }),
     socketFolder: join(dataFolder, 'run'),
     drainDeadlineMs: DRAIN_DEADLINE_MS,
     log
@@ -91,6 +93,7 @@ async function openAdmin(
 ): Promise<AdminServer | undefined> {
   const { host, port } = parseHostPort('admin.listener', settings['admin.listener'])
   if (port < 0) return undefined
+  const { startAdminServer } = await import('./admin/admin-server.ts') // while the shards start, not before
   return startAdminServer({
     host,
     port,
