@@ -18,6 +18,8 @@ import type { SegmentFiles } from './segment-files.ts'
 
 const growBytesMin = 64 << 10
 const growBytesMax = 16 << 20
+/** Shorter ranges are written at once: opening the file a second time would cost more than it saves. */
+const gentleBytesMin = 1 << 20
 
 export class SegmentWriter {
   readonly #disk: Disk
@@ -39,15 +41,43 @@ export class SegmentWriter {
   /** Makes log positions `[from, to)`, all inside `segment`, durable in its file. `NO_SPACE`: nothing has been written. */
   async write(tail: TailCache, segment: Segment, from: number, to: number): Promise<void> {
     await this.#files.use(segment, 'create', async file => {
-      await this.#reserve(file, segment, pageCeil(to - segment.startPosition))
-      await this.#fillHole(file, tail, segment, from)
-      if (this.keepsBehind) await this.#fillBehind(file, tail, segment, to)
-      const writes: Promise<void>[] = []
-      tail.forEachPiece(from, to, (chunk, start, length) =>
-        writes.push(this.#writePiece(file, segment, chunk, start, length))
-      )
-      await Promise.all(writes)
+      await this.#prepare(file, tail, segment, from, to)
+      await Promise.all(this.#pieces(tail, segment, from, to).map(write => write(file)))
     })
+  }
+
+  /**
+   * The same for destaging, which nobody waits for: a long range goes one piece after the other, with one flush for all of
+   * them, so that the device always has room for the commits that clients do wait for.
+   */
+  async writeGently(tail: TailCache, segment: Segment, from: number, to: number): Promise<void> {
+    await this.#files.use(segment, 'create', async file => {
+      await this.#prepare(file, tail, segment, from, to)
+      const pieces = this.#pieces(tail, segment, from, to)
+      if (to - from < gentleBytesMin) return void (await Promise.all(pieces.map(write => write(file))))
+      const unflushed = await this.#disk.open(segment.path, { mode: 'write', direct: true, durable: false })
+      try {
+        for (const write of pieces) await write(unflushed)
+        await unflushed.sync()
+      } finally {
+        await unflushed.close()
+      }
+    })
+  }
+
+  async #prepare(file: DiskFile, tail: TailCache, segment: Segment, from: number, to: number): Promise<void> {
+    await this.#reserve(file, segment, pageCeil(to - segment.startPosition))
+    await this.#fillHole(file, tail, segment, from)
+    if (this.keepsBehind) await this.#fillBehind(file, tail, segment, to)
+  }
+
+  /** One write for each chunk that holds a part of the range. */
+  #pieces(tail: TailCache, segment: Segment, from: number, to: number): ((file: DiskFile) => Promise<void>)[] {
+    const pieces: ((file: DiskFile) => Promise<void>)[] = []
+    tail.forEachPiece(from, to, (chunk, start, length) =>
+      pieces.push(file => this.#writePiece(file, segment, chunk, start, length))
+    )
+    return pieces
   }
 
   /** Gives a sealed segment its exact length and writes its index, both durable. */

@@ -183,7 +183,7 @@ export class Destager {
     try {
       for (const segment of log.segmentsBetween(log.destagedPosition, position)) {
         const from = Math.max(log.destagedPosition, segment.startPosition)
-        await this.#writer.write(log.tail, segment, from, Math.min(position, segment.endPosition))
+        await this.#writer.writeGently(log.tail, segment, from, Math.min(position, segment.endPosition))
       }
       log.becomeDestaged(position, offset)
       for (const segment of log.unfinishedSegments())
