@@ -124,11 +124,15 @@ export type Outcome<Payload, Accepted> =
 /** Data for one entry. */
 export interface Proposal<Payload> {
   readonly payload: Payload
+  /** Indexes that the entry covers, at least 1. */
+  readonly width: number
   readonly bytes: number
 }
 
 export interface RaftNode<Payload> {
   readonly status: RaftStatus
+  /** The term at an index of this log, from the one before its first entry to its last; otherwise undefined. */
+  termAt(index: Index): Term | undefined
 
   // Time and network.
 

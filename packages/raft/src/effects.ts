@@ -31,7 +31,8 @@ export type Effect<Payload> =
   | { readonly kind: 'send'; readonly message: Message<Payload> }
   /**
    * Read entries from cache or disk, as many of `range` as are worth one message, and send them as an `append` with the given
-   * fields. Before it leaves, check `RaftNode.status.term`: an append of a former term is not sent. If the entries are gone, report
+   * fields. Entries travel whole: when `range` begins inside one (a follower's hint can lie there), send that one with the
+   * `previous` before it, whose term `RaftNode.termAt` tells. Before it leaves, check `RaftNode.status.term`: an append of a former term is not sent. If the entries are gone, report
    * `entriesGone(to)`.
    */
   | {

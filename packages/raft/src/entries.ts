@@ -1,7 +1,14 @@
 /**
  * Entries of a group's log. Raft orders them and never looks inside: a payload is whatever the host says it is, and Raft does
- * not keep it. Entries that are not the host's data (elections, membership) are Raft's own and carry no payload, so a host
- * that numbers records gives them no number: index counts entries, an offset counts what is inside them.
+ * not keep it. Entries that are not the host's data (elections, membership) are Raft's own and carry no payload.
+ *
+ * An entry may cover several indexes, its `width`: a host whose entries are batches of records lets every record have one, so
+ * that index and record number differ only by the few entries of Raft's own before it, and the host needs no table from one
+ * to the other.
+ *
+ *     index    1      2  3  4   5  6      7          8 ...
+ *            [noop] [ data 3 ] [data 2] [membership] [ ...
+ *     record          0  1  2   3  4                 5
  */
 import type { Membership, ReplicaId } from './membership.ts'
 
@@ -11,7 +18,10 @@ export type Index = number
 /** Election period, from 1; 0 before the first. Safe integer, never goes back on a replica. */
 export type Term = number
 
-/** Identity of an entry: two entries with the same index and term are the same, and so is everything before them. */
+/**
+ * A place in the log and the term that was there: two logs that have the same term at an index are the same up to it. The id
+ * of an entry names its first index; the end of a log (`last`, `previous`, ...) is named by the last index that is covered.
+ */
 export interface EntryId {
   readonly index: Index
   readonly term: Term
@@ -27,6 +37,8 @@ export type Entry<Payload> =
   | (EntryId & {
       readonly kind: 'data'
       readonly payload: Payload
+      /** Indexes that it covers, from `index` on; at least 1. */
+      readonly width: number
       /** Size for flow control, bytes. */
       readonly bytes: number
     })

@@ -1,0 +1,130 @@
+/**
+ * Replicated logs: Raft, the shard's store and the peer network put together. One replica of every group lives on one shard;
+ * this room hosts all replicas of a shard.
+ *
+ *   Partition / controller          ReplicaHost                                             other shards' hosts
+ *     propose(batch) ──────►  RaftNode ── append ──► Log (journal, group commit of all groups)
+ *                                │  ▲ ── sendEntries ──► read tail cache or disk ──► one stream a pair ──►  step, append, ...
+ *     committed(offset) ◄──── commit └── appended ◄── flushed                       ◄── matched (their disk) ──
+ *
+ * Words, for a replica:
+ * - *offset*: Kafka's; what the log counts. *index*: Raft's; every record has one and so has every entry of Raft's own
+ *   (election, membership). index = offset + 1 + marks before it. The *marks* (where Raft's own entries stand, their terms,
+ *   memberships) are a short list in the state store: durable before anything after them is appended, removed after what
+ *   follows them was truncated; at recovery a mark beyond the end of the log is dropped. They are also the epochs that
+ *   OffsetForLeaderEpoch asks for, because every term begins with one.
+ * - *flushed*: durable here (Kafka's acks=1). *committed*: durable at a majority (acks=all, high watermark).
+ * - Term and vote are durable in the state store before any message that tells them leaves; puts of all groups of a turn share
+ *   one transaction.
+ *
+ * Bounds: entries that arrive while the store has no room are dropped, Raft sends them again; reads for followers that lag
+ * are limited to `catchUpBytesPerSecond`, so that they do not disturb the tail.
+ */
+import type { Log, LogOptions } from '@milena/storage-engine'
+import type { LogFold } from '@milena/storage-engine'
+
+/** A broker id: `nodeId * 1000 + shard`. Also the replica id in Raft's memberships. */
+export type BrokerId = number
+
+export interface GroupRequest {
+  /** Name of the group and of its log; the same on all replicas. */
+  readonly name: string
+  readonly options: LogOptions
+  readonly fold?: LogFold
+  /**
+   * Voters that the group began with, the same on all of them. A replica that is opened for the first time and is not one of
+   * them waits to be added by the group's leader.
+   */
+  readonly bootstrap: readonly BrokerId[]
+  /** Who should lead when it can (Kafka's preferred leader: the first replica); a wish. */
+  readonly preferredLeader?: BrokerId
+  readonly listener: GroupListener
+}
+
+/** Called synchronously from the host's loop; must not throw. At most once a turn each. */
+export interface GroupListener {
+  /** `flushedOffset` or `committedOffset` moved, or, on a leader, what followers hold. */
+  advanced(): void
+  /** Role, term or leader changed. Who waits for a commit on a former leader keeps waiting: a later `advanced` or `truncated` decides. */
+  roleChanged(): void
+  /** Everything from `offset` on was dropped: who waits there has lost. */
+  truncated(offset: number): void
+  /** The replica can do nothing any more (its store failed). */
+  failed(): void
+}
+
+export type ProposeOutcome =
+  | { readonly kind: 'proposed' }
+  /** It does not lead; `leader` if known. */
+  | { readonly kind: 'notLeader'; readonly leader: BrokerId | undefined }
+  /** No room in the store now; `whenWritable` of the store tells when to try again. */
+  | { readonly kind: 'full' }
+  /** Too much waits for commit. */
+  | { readonly kind: 'overloaded' }
+  | { readonly kind: 'failed' }
+
+export interface FollowerStatus {
+  readonly brokerId: BrokerId
+  readonly voter: boolean
+  /** Offset up to which it holds everything durably, as the leader knows. */
+  readonly matchOffset: number
+  readonly state: 'probe' | 'replicate' | 'snapshot'
+  /** Monotonic ms when it was last heard of, and when it last held all that was committed. */
+  readonly lastFetchMs: number
+  readonly lastCaughtUpMs: number
+}
+
+export interface ReplicatedLog {
+  readonly name: string
+  readonly log: Log
+  readonly self: BrokerId
+  /** Raft's term, Kafka's leader epoch. */
+  readonly term: number
+  readonly role: 'leader' | 'follower' | 'candidate'
+  readonly leader: BrokerId | undefined
+  /**
+   * It leads and has committed an entry of its own term, so that everything committed before is known: reads and produce are
+   * served from here on.
+   */
+  readonly leading: boolean
+  /** Everything below is committed: the high watermark. Never goes back. */
+  readonly committedOffset: number
+  /** The lowest offset that at least `count` voters, this one included, hold durably; for min.insync.replicas. Leader only. */
+  durableAt(count: number): number
+  /** Voters and learners, this one included; empty for a replica that waits to be added. */
+  readonly membership: {
+    readonly voters: readonly BrokerId[]
+    readonly learners: readonly BrokerId[]
+    readonly joint: boolean
+  }
+  /** Of all others; leader only, else empty. */
+  followers(): readonly FollowerStatus[]
+  /**
+   * Appends one batch at `log.endOffset`, whose base offset and leader epoch (`term`) are set already; the bytes are copied
+   * before it returns.
+   */
+  propose(batch: Uint8Array): ProposeOutcome
+  /** The last epoch at or below `epoch` and where it ends, as OffsetForLeaderEpoch wants it; undefined when unknown. */
+  endOffsetOfEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number } | undefined
+  /** The epoch of the record at `offset`. */
+  epochAt(offset: number): number | undefined
+  /** Resolves once this leader is confirmed: what is committed now is all there was when it was called. Rejects with `NotLeaderError`. */
+  confirmLeadership(): Promise<void>
+  /** Resolves true when `target` leads, false when it did not come about. */
+  transferLeadership(target: BrokerId): Promise<boolean>
+  /** Changes voters (learners first, caught up, then joint membership); resolves true when committed, false when given up. */
+  changeReplicas(voters: readonly BrokerId[], learners: readonly BrokerId[]): Promise<boolean>
+}
+
+export interface ReplicaHost {
+  readonly groups: ReadonlyMap<string, ReplicatedLog>
+  /** Opens groups, creating logs that are missing; recovered ones keep what they hold. */
+  open(requests: readonly GroupRequest[]): Promise<ReplicatedLog[]>
+  /** Forgets groups and all they hold, durably. */
+  remove(names: readonly string[]): Promise<void>
+  /** Gives up all leadership to whoever can take it, then resolves (at most `deadlineMs`): before a stop, or for maintenance. */
+  drainLeadership(deadlineMs: number): Promise<void>
+  /** While true this shard stands for no election: maintenance. */
+  abstaining: boolean
+  close(): Promise<void>
+}
