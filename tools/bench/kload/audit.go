@@ -82,7 +82,7 @@ func (l *ledger) audit(within time.Duration) outcome {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	cl, err := kgo.NewClient(seeds(), kgo.FetchMaxWait(100*time.Millisecond), kgo.DialTimeout(time.Second), kgo.MetadataMinAge(50*time.Millisecond),
-		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
+		survivesKills(), kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }))
 	fail(err)
 	defer cl.Close()
 	starts, ends, err := l.logEnds(ctx, cl)

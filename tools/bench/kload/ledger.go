@@ -105,6 +105,11 @@ func (l *ledger) run(c command) outcome {
 
 func idempotentWriter(writer uint32) bool { return writer%2 == 0 }
 
+// survivesKills is for clients that live through kill -9 of a broker. Killed between reading a connection's first request and
+// answering it, a broker leaves an end of stream that franz-go takes for a missing TLS or SASL setting: it then gives up, for
+// good, records that a retry would have brought home.
+func survivesKills() kgo.Opt { return kgo.AlwaysRetryEOF() }
+
 // writerClient retries quickly and for ever: it is the harness that decides how long a broker may be away.
 func writerClient(writer uint32) *kgo.Client {
 	opts := []kgo.Opt{
@@ -112,7 +117,7 @@ func writerClient(writer uint32) *kgo.Client {
 		kgo.ProducerLinger(2 * time.Millisecond), kgo.DialTimeout(time.Second), kgo.ProduceRequestTimeout(5 * time.Second),
 		kgo.RequestTimeoutOverhead(3 * time.Second), kgo.MetadataMinAge(50 * time.Millisecond), kgo.MetadataMaxAge(2 * time.Second),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }), kgo.UnknownTopicRetries(-1),
-		kgo.ClientID(fmt.Sprintf("ledger-%d", writer)),
+		kgo.ClientID(fmt.Sprintf("ledger-%d", writer)), survivesKills(),
 	}
 	if idempotentWriter(writer) {
 		// Without this option the client forgives a broker that forgot its sequence numbers.

@@ -291,6 +291,19 @@ test('a draining gateway answers what it started, and waiting fetches at once', 
   await expect(served.connect()).rejects.toThrow('ECONNREFUSED')
 })
 
+test('a draining gateway resets connections that never had an answer and ends the others', async () => {
+  const known = await start()
+  await known.request(apis.apiVersions, 4, software)
+  const fresh = await served.connect()
+  await until(() => served.gateway.stats().connectionCount === 2)
+  const endings: string[] = []
+  known.socket.on('end', () => endings.push('ended')).on('error', () => endings.push('reset'))
+  fresh.socket.on('end', () => endings.push('fresh ended')).on('error', () => endings.push('fresh reset'))
+  await served.gateway.close({ drainMs: 1000 })
+  await Promise.all([known.whenClosed(), fresh.whenClosed()])
+  expect(endings.sort()).toEqual(['ended', 'fresh reset'])
+})
+
 test('a gateway that cannot drain in time closes all the same', async () => {
   const client = await start()
   served.host.cluster.partition('a', 0).holdAppends()

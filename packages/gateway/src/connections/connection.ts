@@ -342,7 +342,10 @@ export class Connection implements ReceiveSink, ExchangeOwner, MemoryWaiter, Adm
     if (this.closed || this.#ending || !(this.#inputEnded || this.#draining)) return
     if (this.#first !== null || this.#output.byteCount > 0) return
     this.#ending = true
-    this.#receiver.socket.end(() => this.destroy('done'))
+    // Some clients take the end of a stream that never carried an answer for a missing TLS or SASL setting, and give up for
+    // good (franz-go does); a reset they try again.
+    if (this.#draining && this.#output.sentByteCount === 0) this.#receiver.socket.resetAndDestroy()
+    else this.#receiver.socket.end(() => this.destroy('done'))
   }
 
   #malformed(reason: string): void {
