@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { TimerWheel } from './connections/timer-wheel.ts'
 import { TurnQueue } from './connections/turn-queue.ts'
 import { FetchCall, type FetchLimits, type FetchResult } from './fetch-call.ts'
-import { FetchEntry } from './fetch-entry.ts'
+import { FetchEntry, type FetchWish } from './fetch-entry.ts'
 import { FetchSessionCache } from './fetch-sessions.ts'
 import type { RequestContext } from './handler.ts'
 import { defaultSettings } from './settings.ts'
@@ -10,7 +10,21 @@ import { ManualClock } from './testing/clocks.ts'
 import { MemoryHost } from './testing/memory-host.ts'
 import { testBatch } from './testing/test-batch.ts'
 
-const limits: FetchLimits = { maxWaitMs: 500, minBytes: 1, maxBytes: 1 << 20, isolation: 'read_uncommitted' }
+const wishFrom = (fetchOffset: bigint): FetchWish => ({
+  fetchOffset,
+  partitionMaxBytes: 1 << 20,
+  currentLeaderEpoch: -1,
+  lastFetchedEpoch: -1
+})
+
+const limits: FetchLimits = {
+  maxWaitMs: 500,
+  minBytes: 1,
+  maxBytes: 1 << 20,
+  isolation: 'read_uncommitted',
+  leaderOnly: false,
+  clientRack: ''
+}
 
 function setUp(partitionCount: number) {
   const clock = new ManualClock()
@@ -36,7 +50,7 @@ function setUp(partitionCount: number) {
   }
   const newEntries = () =>
     Array.from({ length: partitionCount }, (_, partition) =>
-      new FetchEntry({ topicName: 'a', topicId: '', partition }).ask(0n, 1 << 20, -1)
+      new FetchEntry({ topicName: 'a', topicId: '', partition }).ask(wishFrom(0n))
     )
   const call = (more: Partial<FetchLimits> = {}, entries = newEntries(), keepWatching = false) => {
     const done: (readonly FetchResult[])[] = []
@@ -163,7 +177,7 @@ test('a session reads quiet partitions once; from then on only those that change
   const again = call({}, entries, true)
   expect(reads).toBe(1002)
   release(again.done[0])
-  entries[5]?.ask(1n, 1 << 20, -1)
+  entries[5]?.ask(wishFrom(1n))
   expect(call({ minBytes: 0 }, entries, true).done[0]?.[0]?.outcome).toMatchObject({ kind: 'data', byteCount: 0 })
   expect(reads).toBe(1003)
   for (const entry of entries) entry.unwatch()

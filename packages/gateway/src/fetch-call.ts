@@ -11,16 +11,15 @@
  */
 import { TimerEntry } from './connections/timer-wheel.ts'
 import type { TurnTaker } from './connections/turn-queue.ts'
-import type { FetchEntry } from './fetch-entry.ts'
+import type { FetchEntry, ReadTerms } from './fetch-entry.ts'
 import type { RequestContext } from './handler.ts'
-import type { Isolation, ReadOutcome } from './ports.ts'
+import type { ReadOutcome } from './ports.ts'
 
-export interface FetchLimits {
+export interface FetchLimits extends ReadTerms {
   /** Clamped: at least 0, at most FETCH_WAIT_MS_MAX. */
   readonly maxWaitMs: number
   readonly minBytes: number
   readonly maxBytes: number
-  readonly isolation: Isolation
 }
 
 /** What reading one partition came to. */
@@ -48,7 +47,7 @@ export class FetchCall implements TurnTaker {
   readonly #deadline: TimerEntry = new TimerEntry(() => this.hurry())
   readonly #expiresMs: number
   #byteCount = 0
-  #errorCount = 0
+  #urgentCount = 0
   #reading = false
   #parked = false
   /** No further waiting: what the current pass finds is the answer. */
@@ -99,7 +98,7 @@ export class FetchCall implements TurnTaker {
     this.#reading = true
     this.#changed = false
     this.#byteCount = 0
-    this.#errorCount = 0
+    this.#urgentCount = 0
     for (const entry of this.#options.entries) if (entry.hadData) entry.stale = true
     this.#readFrom(0)
   }
@@ -111,7 +110,7 @@ export class FetchCall implements TurnTaker {
       if (!entry.stale) continue
       let outcome
       try {
-        outcome = entry.read(context, limits.isolation, limits.maxBytes - this.#byteCount, this.#byteCount === 0)
+        outcome = entry.read(context, limits, limits.maxBytes - this.#byteCount, this.#byteCount === 0)
       } catch (error) {
         return this.#fail(error)
       }
@@ -145,14 +144,14 @@ export class FetchCall implements TurnTaker {
   #take(entry: FetchEntry, outcome: ReadOutcome): void {
     entry.outcome = outcome
     if (outcome.kind === 'data') this.#byteCount += outcome.byteCount
-    else this.#errorCount++
+    if (mustBeTold(outcome)) this.#urgentCount++
   }
 
   #endPass(): void {
     const { context, entries, limits } = this.#options
     this.#reading = false
     if (!this.#final && context.host.clock.monotonic() >= this.#expiresMs) this.#final = true
-    const enough = this.#errorCount > 0 || this.#byteCount >= limits.minBytes || entries.length === 0
+    const enough = this.#urgentCount > 0 || this.#byteCount >= limits.minBytes || entries.length === 0
     if (this.#final || enough) return this.#finish()
     for (const entry of entries) entry.giveBack(limits.isolation)
     this.#park()
@@ -205,4 +204,9 @@ export class FetchCall implements TurnTaker {
     if (quiet && !this.#readLate) entry.watch()
     else entry.stale = true
   }
+}
+
+/** An error, logs that part, or another replica to read from: the client can do nothing better than hear of it. */
+function mustBeTold(outcome: ReadOutcome): boolean {
+  return outcome.kind !== 'data' || outcome.preferredReadReplica >= 0
 }

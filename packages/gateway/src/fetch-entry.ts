@@ -21,6 +21,21 @@ export interface FetchTarget {
   readonly partition: number
 }
 
+/** What a request says of one partition. */
+export interface FetchWish {
+  readonly fetchOffset: bigint
+  readonly partitionMaxBytes: number
+  readonly currentLeaderEpoch: number
+  readonly lastFetchedEpoch: number
+}
+
+/** What a request says of all its partitions. */
+export interface ReadTerms {
+  readonly isolation: Isolation
+  readonly leaderOnly: boolean
+  readonly clientRack: string
+}
+
 export class FetchEntry {
   readonly target: FetchTarget
   /** Last answer; -1 forces the next one to be sent. */
@@ -39,6 +54,7 @@ export class FetchEntry {
   #fetchOffset = 0n
   #maxBytes = 0
   #currentLeaderEpoch = -1
+  #lastFetchedEpoch = -1
   #port: PartitionPort | null = null
   #watched: PartitionPort | null = null
   #unwatch: (() => void) | null = null
@@ -48,10 +64,11 @@ export class FetchEntry {
   }
 
   /** What the client wants from now on. */
-  ask(fetchOffset: bigint, maxBytes: number, currentLeaderEpoch: number): this {
-    this.#fetchOffset = fetchOffset
-    this.#maxBytes = maxBytes
-    this.#currentLeaderEpoch = currentLeaderEpoch
+  ask(wish: FetchWish): this {
+    this.#fetchOffset = wish.fetchOffset
+    this.#maxBytes = wish.partitionMaxBytes
+    this.#currentLeaderEpoch = wish.currentLeaderEpoch
+    this.#lastFetchedEpoch = wish.lastFetchedEpoch
     this.stale = true
     return this
   }
@@ -59,7 +76,7 @@ export class FetchEntry {
   /** Reads at most `bytesLeft` bytes, or one batch if `atLeastOne`. The outcome is the caller's to keep. */
   read(
     context: RequestContext,
-    isolation: Isolation,
+    terms: ReadTerms,
     bytesLeft: number,
     atLeastOne: boolean
   ): ReadOutcome | Promise<ReadOutcome> {
@@ -74,8 +91,11 @@ export class FetchEntry {
       offset,
       maxBytes: Math.max(0, Math.min(this.#maxBytes, bytesLeft)),
       atLeastOne,
-      isolation,
-      currentLeaderEpoch: this.#currentLeaderEpoch
+      isolation: terms.isolation,
+      currentLeaderEpoch: this.#currentLeaderEpoch,
+      lastFetchedEpoch: this.#lastFetchedEpoch,
+      leaderOnly: terms.leaderOnly,
+      clientRack: terms.clientRack
     })
   }
 
@@ -90,7 +110,7 @@ export class FetchEntry {
 
   /** Whether `outcome` says that there is nothing to read, rather than no room for it. */
   isQuiet(outcome: ReadOutcome, isolation: Isolation): boolean {
-    if (outcome.kind === 'refused' || outcome.byteCount > 0) return false
+    if (outcome.kind !== 'data' || outcome.byteCount > 0 || outcome.preferredReadReplica >= 0) return false
     const readableTo = isolation === 'read_committed' ? outcome.lastStableOffset : outcome.highWatermark
     return Number(this.#fetchOffset) >= readableTo
   }

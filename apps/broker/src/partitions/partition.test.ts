@@ -198,7 +198,10 @@ describe('a partition', () => {
       maxBytes: 1_000_000,
       atLeastOne: true,
       isolation: 'read_uncommitted',
-      currentLeaderEpoch: -1
+      currentLeaderEpoch: -1,
+      lastFetchedEpoch: -1,
+      leaderOnly: false,
+      clientRack: ''
     } as const
     expect(await partition.read(request)).toMatchObject({
       kind: 'data',

@@ -14,6 +14,7 @@
 import type {
   AppendOptions,
   AppendResult,
+  EpochEndOutcome,
   OffsetOutcome,
   OffsetSpec,
   PartitionPort,
@@ -283,6 +284,7 @@ export class Partition implements PartitionPort {
       lastStableOffset: this.highWatermark,
       logStartOffset: this.#log.startOffset,
       abortedTransactions: [],
+      preferredReadReplica: -1,
       release: () => result?.release()
     }
   }
@@ -356,6 +358,15 @@ export class Partition implements PartitionPort {
 
   #found(offset: number, timestamp: bigint): OffsetOutcome {
     return { kind: 'found', offset, timestamp, leaderEpoch: this.leaderEpoch }
+  }
+
+  /** One replica has one epoch: its own. */
+  endOffsetForEpoch(epoch: number, currentLeaderEpoch: number): Promise<EpochEndOutcome> {
+    const error = this.#closed ?? this.#checkEpoch(currentLeaderEpoch)
+    if (error !== undefined) return Promise.resolve({ kind: 'refused', error })
+    if (epoch < 0 || epoch > this.leaderEpoch) return Promise.resolve({ kind: 'found', leaderEpoch: -1, endOffset: -1 })
+    const endOffset = epoch === this.leaderEpoch ? this.#log.endOffset : this.#log.startOffset
+    return Promise.resolve({ kind: 'found', leaderEpoch: epoch, endOffset })
   }
 
   watch(listener: () => void): () => void {

@@ -7,6 +7,7 @@
 import type {
   AppendOptions,
   AppendResult,
+  EpochEndOutcome,
   OffsetOutcome,
   OffsetSpec,
   PartitionPort,
@@ -21,6 +22,7 @@ const services = {
   append: 'partition.append',
   read: 'partition.read',
   offset: 'partition.offset',
+  epochEnd: 'partition.epochEnd',
   wait: 'partition.wait'
 } as const
 
@@ -75,9 +77,9 @@ export class RemotePartition implements PartitionPort {
   async read(request: ReadRequest): Promise<ReadOutcome> {
     try {
       const answer = await this.#call(services.read, pack({ ...this.#address, request }, []), DEADLINE_MS)
-      const { head, body } = unpack<ReadHead | Extract<ReadOutcome, { kind: 'refused' }>>(answer)
+      const { head, body } = unpack<ReadHead | Exclude<ReadOutcome, { kind: 'data' }>>(answer)
       this.#highWatermark = head.highWatermark
-      if (head.kind === 'refused') return head
+      if (head.kind !== 'data') return head
       const abortedTransactions = head.aborted.map(a => ({
         producerId: BigInt(a.producerId),
         firstOffset: a.firstOffset
@@ -94,6 +96,15 @@ export class RemotePartition implements PartitionPort {
         await this.#call(services.offset, pack({ ...this.#address, spec, options }, []), DEADLINE_MS)
       )
       return head
+    } catch (error) {
+      return { kind: 'refused', error: callError(error) }
+    }
+  }
+
+  async endOffsetForEpoch(epoch: number, currentLeaderEpoch: number): Promise<EpochEndOutcome> {
+    try {
+      const message = pack({ ...this.#address, epoch, currentLeaderEpoch }, [])
+      return unpack<EpochEndOutcome>(await this.#call(services.epochEnd, message, DEADLINE_MS)).head
     } catch (error) {
       return { kind: 'refused', error: callError(error) }
     }
@@ -157,7 +168,7 @@ export function serveRemotePartitions(
       )
     }
     const outcome = await partition.read(head.request)
-    if (outcome.kind === 'refused') return pack(outcome, [])
+    if (outcome.kind !== 'data') return pack(outcome, [])
     const { slices, release, abortedTransactions, ...rest } = outcome
     const aborted = abortedTransactions.map(a => ({ producerId: a.producerId.toString(), firstOffset: a.firstOffset }))
     const message = pack({ ...rest, aborted }, slices)
@@ -171,6 +182,16 @@ export function serveRemotePartitions(
       'error' in partition
         ? { kind: 'refused', error: partition.error }
         : await partition.offsetFor(head.spec, head.options),
+      []
+    )
+  })
+  mesh.serve(services.epochEnd, async payload => {
+    const { head } = unpack<Address & { epoch: number; currentLeaderEpoch: number }>(payload)
+    const partition = table.find(head.topicId, head.partition)
+    return pack(
+      'error' in partition
+        ? { kind: 'refused', error: partition.error }
+        : await partition.endOffsetForEpoch(head.epoch, head.currentLeaderEpoch),
       []
     )
   })

@@ -20,6 +20,8 @@ type ResponseTopic = NonNullable<Response['responses']>[number]
 type ResponsePartition = NonNullable<ResponseTopic['partitions']>[number]
 
 const SESSIONS_FROM = 7
+/** Clients that name their rack may be sent to a follower, and ask it (KIP-392). */
+const FOLLOWER_FETCH_FROM = 11
 const TOPIC_IDS_FROM = 13
 const REPLICA_STATE_FROM = 15
 const LEADER_HINTS_FROM = 16
@@ -75,9 +77,9 @@ function entriesOf(context: RequestContext, request: Request): FetchEntry[] {
 
 function newEntry(context: RequestContext, topic: RequestedTopic, requested: RequestedPartition): FetchEntry {
   const byId = context.apiVersion >= TOPIC_IDS_FROM
-  const { partition, fetchOffset, partitionMaxBytes, currentLeaderEpoch } = requested
+  const { partition } = requested
   const target = { topicName: byId ? null : topic.topic, topicId: byId ? topic.topicId : ZERO_UUID, partition }
-  return new FetchEntry(target).ask(fetchOffset, partitionMaxBytes, currentLeaderEpoch)
+  return new FetchEntry(target).ask(requested)
 }
 
 function updateSession(context: RequestContext, request: Request, session: FetchSession): void {
@@ -89,7 +91,7 @@ function updateSession(context: RequestContext, request: Request, session: Fetch
       const key = partitionKey(nameOf(topic), requested.partition)
       const known = session.partitions.get(key)
       if (known === undefined) sessions.setPartition(session, key, newEntry(context, topic, requested))
-      else known.ask(requested.fetchOffset, requested.partitionMaxBytes, requested.currentLeaderEpoch)
+      else known.ask(requested)
     }
   }
   for (const topic of request.forgottenTopicsData) {
@@ -146,7 +148,9 @@ function limitsOf(context: RequestContext, request: Request): FetchLimits {
     maxWaitMs: clamp(request.maxWaitMs, 0, FETCH_WAIT_MS_MAX),
     minBytes: clamp(request.minBytes, 0, maxBytes),
     maxBytes,
-    isolation: request.isolationLevel === READ_COMMITTED ? 'read_committed' : 'read_uncommitted'
+    isolation: request.isolationLevel === READ_COMMITTED ? 'read_committed' : 'read_uncommitted',
+    leaderOnly: context.apiVersion < FOLLOWER_FETCH_FROM,
+    clientRack: request.rackId
   }
 }
 
@@ -183,12 +187,13 @@ function respond(
 
 /** Whether an incremental answer must say something of this partition; remembers what is said. */
 function noteChange({ entry, outcome }: FetchResult): boolean {
-  if (outcome.kind === 'refused') {
+  if (outcome.kind !== 'data') {
     entry.sentHighWatermark = -1
     return true
   }
   const changed =
     outcome.byteCount > 0 ||
+    outcome.preferredReadReplica >= 0 ||
     entry.sentHighWatermark !== outcome.highWatermark ||
     entry.sentLogStartOffset !== outcome.logStartOffset
   entry.sentHighWatermark = outcome.highWatermark
@@ -251,10 +256,15 @@ function describe(
       abortedTransactions: null
     }
   }
+  if (outcome.kind === 'diverging') {
+    const divergingEpoch = { epoch: outcome.epoch, endOffset: outcome.endOffset }
+    return { ...common, errorCode: 0, divergingEpoch, records: NO_RECORDS, abortedTransactions: null }
+  }
   if (outcome.byteCount > 0) context.releaseLater(() => outcome.release())
   else outcome.release()
-  const { slices, abortedTransactions } = outcome
-  return { ...common, errorCode: 0, records: slices, abortedTransactions: isolated ? abortedTransactions : null }
+  const { slices, preferredReadReplica } = outcome
+  const abortedTransactions = isolated ? outcome.abortedTransactions : null
+  return { ...common, errorCode: 0, records: slices, preferredReadReplica, abortedTransactions }
 }
 
 const NO_RECORDS = new Uint8Array(0)

@@ -9,6 +9,7 @@ type Response = ResponseInput<typeof apis.listOffsets>
 type Result = NonNullable<NonNullable<Response['topics']>[number]['partitions']>[number]
 
 const CONSUMER_REPLICA_ID = -1
+const DEBUGGING_REPLICA_ID = -2
 const READ_COMMITTED = 1
 
 /** Negative timestamps are names of offsets; each came with a version of the API. */
@@ -26,6 +27,7 @@ export const listOffsetsHandler: Handler<typeof apis.listOffsets> = {
   versions: { min: 1, max: 11 },
   async handle(context, request) {
     const isolation = isolationOf(request)
+    const leaderOnly = request.replicaId !== DEBUGGING_REPLICA_ID
     const repeated = repeatedPartitions(request)
     const answered = new Set<string>()
     const topics: { name: string; partitions: Promise<Result>[] }[] = []
@@ -33,7 +35,7 @@ export const listOffsetsHandler: Handler<typeof apis.listOffsets> = {
       const results: Promise<Result>[] = []
       for (const partition of partitions) {
         const key = `${partition.partitionIndex}:${name}`
-        if (!repeated.has(key)) results.push(look(context, name, partition, isolation))
+        if (!repeated.has(key)) results.push(look(context, name, partition, isolation, leaderOnly))
         else if (!answered.has(key)) results.push(Promise.resolve(refused(partition, 'INVALID_REQUEST')))
         answered.add(key)
       }
@@ -76,7 +78,8 @@ async function look(
   context: RequestContext,
   name: string,
   requested: RequestedPartition,
-  isolation: Isolation | undefined
+  isolation: Isolation | undefined,
+  leaderOnly: boolean
 ): Promise<Result> {
   const spec = specOf(requested.timestamp, context.apiVersion)
   if (spec === undefined) return refused(requested, 'UNSUPPORTED_VERSION')
@@ -85,7 +88,7 @@ async function look(
   const partition = context.host.partitions.find(topic.topicId, requested.partitionIndex)
   if ('error' in partition) return refused(requested, partition.error)
   const { currentLeaderEpoch } = requested
-  const outcome = await partition.offsetFor(spec, { isolation, currentLeaderEpoch })
+  const outcome = await partition.offsetFor(spec, { isolation, currentLeaderEpoch, leaderOnly })
   if (outcome.kind === 'refused') return refused(requested, outcome.error)
   const { offset, timestamp, leaderEpoch } = outcome
   return {

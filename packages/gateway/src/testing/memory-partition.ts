@@ -6,6 +6,7 @@ import { batchHeader, defaultValidationOptions, type ErrorName, validateBatch } 
 import type {
   AppendOptions,
   AppendResult,
+  EpochEndOutcome,
   OffsetOutcome,
   OffsetSpec,
   PartitionPort,
@@ -114,6 +115,13 @@ export class MemoryPartition implements PartitionPort {
     return Promise.resolve({ kind: 'found', offset, timestamp: -1n, leaderEpoch: offset < 0 ? -1 : this.leaderEpoch })
   }
 
+  endOffsetForEpoch(epoch: number, currentLeaderEpoch: number): Promise<EpochEndOutcome> {
+    const error = this.#epochError(currentLeaderEpoch)
+    if (error !== null) return Promise.resolve({ kind: 'refused', error })
+    const known = epoch === this.leaderEpoch
+    return Promise.resolve({ kind: 'found', leaderEpoch: known ? epoch : -1, endOffset: known ? this.#nextOffset : -1 })
+  }
+
   watch(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -156,7 +164,7 @@ export class MemoryPartition implements PartitionPort {
       released = true
       this.borrowedCount--
     }
-    return { kind: 'data', slices, byteCount, ...offsets, abortedTransactions: [], release }
+    return { kind: 'data', slices, byteCount, ...offsets, abortedTransactions: [], preferredReadReplica: -1, release }
   }
 
   /** First batch that ends behind `offset`. */

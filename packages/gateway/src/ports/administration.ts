@@ -1,0 +1,133 @@
+/**
+ * What operators' tools ask for: elections, reassignments, the metadata quorum, brokers that are gone, settings.
+ *
+ * Both ports are optional in `GatewayHost`: the gateway serves, and ApiVersions lists, only what its host can do. Any shard
+ * may be asked; getting the question to the controller is the host's business. Broker ids are those that clients know.
+ * Deadlines end in REQUEST_TIMED_OUT; an unreachable controller in NOT_CONTROLLER, which makes clients ask again.
+ */
+import type { ErrorName } from '@milena/wire-protocol'
+import type { ConfigView } from './cluster.ts'
+
+/** The whole request was refused. `message` null: the error's usual text. */
+export interface Refusal {
+  readonly kind: 'refused'
+  readonly error: ErrorName
+  readonly message: string | null
+}
+
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+/** What became of one partition of a request; error NONE when it was done. */
+export interface PartitionResult extends TopicPartition {
+  readonly error: ErrorName
+  readonly message: string | null
+}
+
+export type PartitionResults = { readonly kind: 'done'; readonly results: readonly PartitionResult[] } | Refusal
+
+/** `unclean`: any living replica may lead, and what the others have more may be lost. */
+export type ElectionKind = 'preferred' | 'unclean'
+
+export interface ReassignmentRequest extends TopicPartition {
+  /** Broker ids that the partition should be on, the preferred leader first; null cancels what is under way. */
+  readonly replicas: readonly number[] | null
+}
+
+export interface ReassignmentView extends TopicPartition {
+  /** All that hold the partition now; those that are added and removed included. */
+  readonly replicas: readonly number[]
+  readonly adding: readonly number[]
+  readonly removing: readonly number[]
+}
+
+export type ReassignmentViews = { readonly kind: 'done'; readonly results: readonly ReassignmentView[] } | Refusal
+
+export interface QuorumMember {
+  readonly replicaId: number
+  /** Identity of the member's data folder, as 22 characters of base64url. */
+  readonly directoryId: string
+  /** -1 when unknown. */
+  readonly logEndOffset: number
+  /** Wall clock ms at which the leader last heard of it, and at which it last had all that the leader had; -1 when unknown. */
+  readonly lastFetchMs: number
+  readonly lastCaughtUpMs: number
+}
+
+export type QuorumView =
+  | {
+      readonly kind: 'done'
+      readonly leaderId: number
+      readonly leaderEpoch: number
+      readonly highWatermark: number
+      readonly voters: readonly QuorumMember[]
+      readonly observers: readonly QuorumMember[]
+      /** Where the voters are reached: listener name, host and port. */
+      readonly nodes: readonly {
+        readonly nodeId: number
+        readonly listeners: readonly { readonly name: string; readonly host: string; readonly port: number }[]
+      }[]
+    }
+  | Refusal
+
+export interface AdministrationPort {
+  /**
+   * Elects leaders, for `'all'` those partitions that need it. Partitions whose leader is the right one already answer
+   * ELECTION_NOT_NEEDED (with `'all'` they may be left out); one whose preferred replica cannot lead answers
+   * PREFERRED_LEADER_NOT_AVAILABLE, one without a living replica ELIGIBLE_LEADERS_NOT_AVAILABLE. Resolves when the new leaders
+   * are known here.
+   */
+  electLeaders(
+    kind: ElectionKind,
+    partitions: readonly TopicPartition[] | 'all',
+    options: { timeoutMs: number }
+  ): Promise<PartitionResults>
+  /**
+   * Starts or cancels moves; resolves when that is durable, long before a move ends. Errors of a partition:
+   * UNKNOWN_TOPIC_OR_PARTITION, INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR, NO_REASSIGNMENT_IN_PROGRESS.
+   */
+  alterReassignments(
+    requests: readonly ReassignmentRequest[],
+    options: { timeoutMs: number; allowReplicationFactorChange: boolean }
+  ): Promise<PartitionResults>
+  /** Moves under way, of these partitions or of all; partitions that do not move or do not exist are left out. */
+  listReassignments(
+    partitions: readonly TopicPartition[] | 'all',
+    options: { timeoutMs: number }
+  ): Promise<ReassignmentViews>
+  /** The Raft group of the controller. */
+  describeQuorum(): Promise<QuorumView>
+  /** Forgets a broker for good. BROKER_ID_NOT_REGISTERED when there is none; a host may refuse one that still has replicas. */
+  unregisterBroker(brokerId: number): Promise<{ readonly kind: 'done' } | Refusal>
+}
+
+/** Kafka's resource types: what settings belong to. */
+export type ConfigResourceType = 'topic' | 'broker' | 'broker-logger' | 'client-metrics' | 'group'
+
+export interface ConfigResource {
+  readonly type: ConfigResourceType
+  /** Topic, broker id as text ('' with type broker: the defaults of all brokers), ... */
+  readonly name: string
+  /** Settings that are wanted; null for all. Unknown names are left out of the answer. */
+  readonly keys: readonly string[] | null
+}
+
+/** Kafka's ConfigDef types by their number on the wire: 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password. */
+export type ConfigType = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9
+
+export interface ConfigDescription extends ConfigView {
+  readonly type: ConfigType
+  /** What it means, for people. */
+  readonly documentation: string
+  /** Where the value comes from and what would come next without it, most significant first; the first one is the value's own. */
+  readonly synonyms: readonly { readonly name: string; readonly value: string | null; readonly source: number }[]
+}
+
+export type ConfigsView = { readonly kind: 'done'; readonly configs: readonly ConfigDescription[] } | Refusal
+
+export interface ConfigsPort {
+  /** One result a resource, in order. Values of sensitive settings are null. */
+  describe(resources: readonly ConfigResource[]): Promise<readonly ConfigsView[]>
+}
