@@ -11,7 +11,7 @@
  *       └──────── hardStateSaved, appended, snapshotInstalled, ... ◄────durable─────┘
  */
 import type { Effect } from './effects.ts'
-import type { EntryId, HardState, Index, RecoveredLog, Term } from './entries.ts'
+import type { EntryId, HardState, Index, IndexRange, RecoveredLog, Term } from './entries.ts'
 import type { Membership, ReplicaId } from './membership.ts'
 import type { Message } from './messages.ts'
 
@@ -34,14 +34,20 @@ export interface RaftConfig {
   readonly checkQuorum: boolean
   /**
    * Wish to lead: 0 never stands by itself (a transfer still works), 100 at once, below that after waiting longer, in
-   * proportion, so that the next one leads when the first cannot. Default 100. A wish only: it never hinders an election.
+   * proportion (1: another `electionTicks`), so that the next one leads when the first cannot. Default 100. A wish only: it
+   * never hinders an election. Read whenever a wait begins or ends, so the host may change it in a config object of its own.
    */
   readonly priority: number
+  /**
+   * Ticks with nothing under way after which a leader lets its group sleep; `Infinity` for never. Default 3. Only for hosts
+   * that exchange heartbeats of their own and call `wake`.
+   */
+  readonly quiesceTicks: number
   /** Appends under way to one follower. Default 64. */
   readonly inflightCountMax: number
   /** Bytes under way to one follower. Default 8 MiB. */
   readonly inflightBytesMax: number
-  /** Bytes of one append's entries; a larger entry travels alone. Default 1 MiB. */
+  /** Bytes of one append's entries, handed to the host as `sendEntries.bytesMax`; a larger entry travels alone. Default 1 MiB. */
   readonly appendBytesMax: number
   /** Bytes of proposals that are not committed; above, proposals are refused with `overloaded`. Default 64 MiB. */
   readonly uncommittedBytesMax: number
@@ -49,7 +55,10 @@ export interface RaftConfig {
   readonly random: (bound: number) => number
 }
 
-/** Opens a replica from what its disk holds. A new group's first replicas all start from the same bootstrap membership. */
+/**
+ * Opens a replica from what its disk holds. A new group's first replicas all start from the same bootstrap membership, as one
+ * at index 0.
+ */
 export type OpenRaftNode = <Payload>(config: RaftConfig, hardState: HardState, log: RecoveredLog) => RaftNode<Payload>
 
 /** How far a follower is, as its leader knows. */
@@ -107,7 +116,7 @@ export interface RaftStatus {
   readonly membership: Membership | undefined
   /** The group sleeps: ticks do nothing until `wake`, a message or a proposal. */
   readonly quiescent: boolean
-  /** Entries that wait to be repaired. While above 0 the replica does not stand for election. */
+  /** Indexes that wait to be repaired. While above 0 the replica does not stand for election. */
   readonly damagedCount: number
 }
 
@@ -130,7 +139,22 @@ export interface Proposal<Payload> {
 }
 
 export interface RaftNode<Payload> {
+  /** A view that always shows the present; reading `role` of a leader builds objects, the rest does not. */
   readonly status: RaftStatus
+
+  // The same, one by one, for hot paths: nothing is built.
+
+  readonly term: Term
+  readonly roleKind: Role['kind']
+  /** Who leads in `term`, as far as known; itself when it leads. */
+  readonly leader: ReplicaId | undefined
+  readonly commitIndex: Index
+  /** Last index of the log, durable or not. */
+  readonly lastIndex: Index
+  readonly durableIndex: Index
+  readonly membership: Membership | undefined
+  /** Up to where `replica` is known to hold the log durably: for a leader of any member, else only of itself; 0 when unknown. */
+  matchIndexOf(replica: ReplicaId): Index
   /** The term at an index of this log, from the one before its first entry to its last; otherwise undefined. */
   termAt(index: Index): Term | undefined
 
@@ -138,7 +162,10 @@ export interface RaftNode<Payload> {
 
   /** `count` ticks passed (default 1). Doing nothing is the common case. */
   tick(count?: number): readonly Effect<Payload>[]
-  /** Ticks until `tick` may do something; `Infinity` while quiescent. A host with many groups ticks only those that are due. */
+  /**
+   * Ticks until `tick` may do something; `Infinity` while quiescent. A host with many groups ticks only those that are due. It
+   * tells the ticks that it left out (`tick(missed)`) before any other input, else timers that this input starts run early.
+   */
   readonly ticksUntilDue: number
   /** A message arrived. Of others' groups, of non-members and of former terms included: it knows what to ignore. */
   step(message: Message<Payload>): readonly Effect<Payload>[]
@@ -146,9 +173,11 @@ export interface RaftNode<Payload> {
   peerUnreachable(peer: ReplicaId): readonly Effect<Payload>[]
   /**
    * Wakes a quiescent group. The host calls it for every group that it shares with a peer whose host-wide heartbeat stays
-   * away; that is what allows idle groups to send and count nothing.
+   * away, whose process or link is a new one, or who is back; that is what allows idle groups to send and count nothing. With
+   * `peer` given, a follower of somebody else sleeps on. A follower that wakes regards its leader as lost: it grants votes, and
+   * stands for election itself after less than `electionTicks` (the host has waited already).
    */
-  wake(): readonly Effect<Payload>[]
+  wake(peer?: ReplicaId): readonly Effect<Payload>[]
 
   // What a leader is asked for.
 
@@ -178,14 +207,29 @@ export interface RaftNode<Payload> {
 
   /** The hard state of `revision`, or a later one, is durable. */
   hardStateSaved(revision: number): readonly Effect<Payload>[]
-  /** Entries up to `last` are durable. Reports of entries that were truncated since are ignored. */
+  /**
+   * The log as it is now is durable up to `last` (index: the last one covered). Reports of entries that were truncated since
+   * are ignored.
+   */
   appended(last: EntryId): readonly Effect<Payload>[]
+  /**
+   * Ends a `sendEntries` to `to`: one `append` left, with `bytes` of entries, covering everything up to and with `lastIndex`;
+   * or undefined: none did (no link, no room, unreadable, an outdated term), it is asked for again later. The next
+   * `sendEntries` to this replica is not asked for before, so a host keeps one read a follower and messages stay in order;
+   * many may be under way on the network nevertheless.
+   */
+  entriesSent(to: ReplicaId, lastIndex: Index | undefined, bytes: number): readonly Effect<Payload>[]
   /** The snapshot is durable and stands for the log up to `last`. */
   snapshotInstalled(last: EntryId): readonly Effect<Payload>[]
   /** A snapshot for `to` was handed over whole (`covered` = its last entry), or not (undefined). */
   snapshotSent(to: ReplicaId, covered: EntryId | undefined): readonly Effect<Payload>[]
   /** Entries that `to` needs are no longer held: it gets a snapshot. */
   entriesGone(to: ReplicaId): readonly Effect<Payload>[]
+  /**
+   * Entries that were durable cannot be read any more: as `RecoveredLog.damaged`, found later. A leader steps down. Of what is
+   * not durable yet, damage is a failed write: see `resign`.
+   */
+  damageFound(range: IndexRange): readonly Effect<Payload>[]
   /** Damaged entries up to and with `index` were replaced, durably. */
   repaired(index: Index): readonly Effect<Payload>[]
   /** Entries up to `before` were dropped here (retention, snapshot). Never above `commitIndex`. */

@@ -6,6 +6,9 @@
  *     append        ──durable──► RaftNode.appended(last)               then: `matched` answers, the leader's own copy counts
  *     installSnapshot ─durable─► RaftNode.snapshotInstalled(last)      then: `matched` up to its last entry
  *
+ *     sendEntries   ───sent────► RaftNode.entriesSent(to, ...)         then: more entries for the same follower
+ *
+ * Reports may be made while the list is carried out; what they return may be carried out at once or after the list.
  * Safety so does not depend on the host's care with messages: what may not leave yet is not in the list yet.
  */
 import type { Entry, EntryId, HardState, Index, IndexRange, SnapshotMeta, Term } from './entries.ts'
@@ -30,10 +33,14 @@ export type Effect<Payload> =
   /** Send now. Losing it is allowed. */
   | { readonly kind: 'send'; readonly message: Message<Payload> }
   /**
-   * Read entries from cache or disk, as many of `range` as are worth one message, and send them as an `append` with the given
-   * fields. Entries travel whole: when `range` begins inside one (a follower's hint can lie there), send that one with the
-   * `previous` before it, whose term `RaftNode.termAt` tells. Before it leaves, check `RaftNode.status.term`: an append of a former term is not sent. If the entries are gone, report
-   * `entriesGone(to)`.
+   * Read entries of `range` from cache or disk, as many as fit `bytesMax` but at least one, and send them as one `append` with
+   * the given fields; then report `entriesSent`, always and once: only then the node asks for more to the same follower, at
+   * once if its window allows. It knows of the rest of `range` and asks for it again.
+   *
+   * Entries travel whole: when `range` begins inside one (a follower's hint can lie there), send that one with the `previous`
+   * before it, whose term `RaftNode.termAt` tells; no entry crosses the end of `range`. If reading took time, check before it
+   * leaves that the node still leads in `term`, else send nothing. `commitIndex` may be replaced by the node's present one.
+   * If the entries are gone, report `entriesGone(to)` instead of `entriesSent`.
    */
   | {
       readonly kind: 'sendEntries'
@@ -41,6 +48,7 @@ export type Effect<Payload> =
       readonly term: Term
       readonly previous: EntryId
       readonly range: IndexRange
+      readonly bytesMax: number
       readonly commitIndex: Index
     }
   /** All entries up to `index` are committed: apply them, answer whoever waits. Only rises. */
@@ -51,9 +59,12 @@ export type Effect<Payload> =
   | { readonly kind: 'installSnapshot'; readonly snapshot: SnapshotMeta }
   /** Overwrite damaged entries by these, which are the same ones; report `repaired` once durable. */
   | { readonly kind: 'repair'; readonly entries: readonly Entry<Payload>[] }
-  /** Read `range` and send it as `repairResponse`, or an empty one if it is not whole here. */
+  /** Read a prefix of `range`, as much as is worth one message, and send it as `repairResponse`; an empty one if unreadable. */
   | { readonly kind: 'sendRepair'; readonly to: ReplicaId; readonly term: Term; readonly range: IndexRange }
-  /** A membership took effect (`committed` false) or is certain (`committed` true). */
+  /**
+   * A membership took effect (`committed` false) or is certain (`committed` true). After a truncation the one before takes
+   * effect again, with its own index.
+   */
   | {
       readonly kind: 'membership'
       readonly index: Index

@@ -80,8 +80,11 @@ export interface RecoveredLog {
   /** Index of the last entry that is held durably; `before.index` when there is none. */
   readonly lastIndex: Index
   readonly termStarts: TermStarts
-  /** The latest membership in log or snapshot, committed or not; undefined for a replica that waits to be added. */
-  readonly membership: { readonly index: Index; readonly value: Membership } | undefined
+  /**
+   * Memberships in log, snapshot or bootstrap (index 0), ascending, committed or not; at least the last two, because the last
+   * may be truncated. Empty for a replica that waits to be added.
+   */
+  readonly memberships: readonly { readonly index: Index; readonly membership: Membership }[]
   /**
    * Entries that were held durably once and cannot be read now (bit rot, not a torn tail), ascending. The replica does not
    * forget them: it votes by what it had, acknowledges nothing new over them, does not stand for election, and asks its peers

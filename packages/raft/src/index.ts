@@ -21,6 +21,7 @@ export { voterSets, type Membership, type ReplicaId } from './membership.ts'
 export type {
   Append,
   AppendResponse,
+  Commit,
   Envelope,
   Heartbeat,
   HeartbeatResponse,

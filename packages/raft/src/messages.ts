@@ -71,13 +71,22 @@ export interface Heartbeat extends Envelope {
   readonly commitIndex: Index
   /** Highest read request that this round confirms; 0 for none. Comes back in the response. */
   readonly readSequence: number
-  /** Nothing is under way: the follower may stop counting ticks until it is woken. See `RaftNode.wake`. */
+  /** Nothing is under way: the follower stops counting ticks until it is woken, and does not answer. See `RaftNode.wake`. */
   readonly quiesce: boolean
 }
 
 export interface HeartbeatResponse extends Envelope {
   readonly kind: 'heartbeatResponse'
   readonly readSequence: number
+}
+
+/**
+ * "This much is committed", to a follower that has everything and to whom nothing else is on its way. Not answered; when it is
+ * lost, the next heartbeat says the same. `commitIndex` never exceeds what the receiver is known to hold.
+ */
+export interface Commit extends Envelope {
+  readonly kind: 'commit'
+  readonly commitIndex: Index
 }
 
 /** Sent by the host together with, or after, the snapshot's data: the receiver has that data when it steps this. */
@@ -112,7 +121,7 @@ export interface RepairRequest extends Envelope {
   readonly lastTerm: Term
 }
 
-/** Committed entries only, in order, a prefix of what was asked for; empty when the peer cannot help. */
+/** The same entries, in order, a prefix of what was asked for; empty when the peer cannot help. */
 export interface RepairResponse<Payload> extends Envelope {
   readonly kind: 'repairResponse'
   readonly range: IndexRange
@@ -128,6 +137,7 @@ export type Message<Payload> =
   | AppendResponse
   | Heartbeat
   | HeartbeatResponse
+  | Commit
   | InstallSnapshot
   | TimeoutNow
   | ReadIndex
