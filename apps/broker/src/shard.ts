@@ -87,12 +87,11 @@ export async function startShard(options: ShardOptions): Promise<Shard> {
       const placement = topic.partitions[partition]
       if (settings.addressing !== 'node' || placement === undefined) return undefined
       const { topicId } = topic
-      const { leaderEpoch } = placement
       return new RemotePartition({
         topicId,
         partition,
-        leaderEpoch,
-        shard: shardOf(placement.leader),
+        leaderEpoch: 0,
+        shard: shardOf(placement.replicas[0] ?? -1),
         mesh,
         after: clock.after
       })
@@ -179,7 +178,14 @@ async function startController(options: ShardOptions, store: LogStore): Promise<
   const { settings, mesh, identity } = options
   const commands = await CommandLog.open(store, options.clock.now)
   const controller = new Controller({ commands, mesh, settings, randomBytes: options.randomBytes })
-  await controller.registerNode({ nodeId: identity.nodeId, shardCount: mesh.shardCount, rack: settings['broker.rack'] })
+  await controller.registerNode({
+    nodeId: identity.nodeId,
+    instance: '',
+    shardCount: mesh.shardCount,
+    rack: settings['broker.rack'],
+    rpc: { host: '', port: 0 },
+    listeners: []
+  })
   controller.serve()
 }
 

@@ -1,7 +1,7 @@
 /** Producer ids, taken from the controller in blocks, so that most requests are answered without leaving the shard. */
 import type { ProducerIdsPort } from '@milena/gateway'
 import type { Mesh } from '@milena/shard-scheduler'
-import type { CommandResult } from '../controller/cluster-state.ts'
+import type { CommandResult } from '../controller/commands.ts'
 import { controllerServices, decodeMessage } from '../controller/messages.ts'
 
 export class ProducerIdBlocks implements ProducerIdsPort {

@@ -135,8 +135,8 @@ class StateView implements ClusterView {
         internal: false,
         partitions: topic.partitions.map((placement, partition) => ({
           partition,
-          leader: this.#brokerId(placement.leader),
-          leaderEpoch: placement.leaderEpoch,
+          leader: this.#brokerId(placement.replicas[0] ?? -1),
+          leaderEpoch: 0,
           replicas: placement.replicas.map(id => this.#brokerId(id)),
           inSyncReplicas: placement.replicas.map(id => this.#brokerId(id)),
           offlineReplicas: []

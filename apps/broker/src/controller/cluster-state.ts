@@ -1,12 +1,12 @@
 /**
- * The cluster's metadata and how commands change it: pure, deterministic, versioned.
+ * The cluster's metadata: what it consists of, and its plain form for snapshots and messages. How commands change it is in
+ * apply.ts.
  *
- * `apply(state, command)` is the only way from one state to the next. It has no clock, no randomness and no I/O: whatever a
- * command needs of those (a topic's id, its placement) was decided before and travels inside the command, so that every
- * replica of the command log arrives at the same state. A command that no longer makes sense when its turn comes (a topic
- * that exists by now) changes nothing but the revision and says so in its result.
+ * States are immutable and share structure; holding an old one is cheap and safe. Every replica of the controller's log arrives
+ * at the same state after the same commands.
  *
- * States are immutable and share structure; holding an old one is cheap and safe.
+ * Not in here: who leads a partition. Leaders are elected by the partitions' own Raft groups and announced directly
+ * (cluster/leader-table.ts), so that an election needs no second consensus.
  */
 
 /** Kafka's broker id of a shard. Shards are brokers to clients; a node is the machine they share. */
@@ -15,11 +15,52 @@ export const nodeOf = (brokerId: number): number => Math.floor(brokerId / SHARDS
 export const shardOf = (brokerId: number): number => brokerId % SHARDS_PER_NODE
 const SHARDS_PER_NODE = 1000
 
+/** Host and port; with shard addressing (and always for rpc) shard i is at port + i. */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
+
+/** A Kafka listener as a node advertises it to clients of other nodes. */
+export interface ListenerEndpoint extends Endpoint {
+  /** Name of the listener, e.g. PLAINTEXT. */
+  readonly name: string
+  /** Shard i is at port + i; false: all shards share the port (node addressing). */
+  readonly portPerShard: boolean
+}
+
+/** What a node says of itself when it registers. */
+export interface NodeDescription {
+  readonly nodeId: number
+  /** Id of its data folder: another one under the same node id is another machine, or lost its disk. */
+  readonly instance: string
+  readonly shardCount: number
+  /** Empty for none. */
+  readonly rack: string
+  readonly rpc: Endpoint
+  readonly listeners: readonly ListenerEndpoint[]
+}
+
+/**
+ * `active`: takes replicas and leads. `maintenance`: keeps its replicas, leads nothing, gets nothing new.
+ * `decommissioning`: its replicas are being moved away; it is removed when none is left.
+ */
+export type NodeMode = 'active' | 'maintenance' | 'decommissioning'
+
+export interface NodeState extends NodeDescription {
+  readonly mode: NodeMode
+}
+
 export interface PartitionState {
-  /** Broker ids, preferred leader first. */
+  /** Broker ids on distinct nodes, preferred leader first. While a reassignment runs: the ones it began with. */
   readonly replicas: readonly number[]
-  readonly leader: number
-  readonly leaderEpoch: number
+  /**
+   * Voters that the partition's group began with. Empty once its replicas changed for the first time: from then on a replica
+   * without a log waits to be added by the group's leader instead of founding the group again.
+   */
+  readonly bootstrapReplicas: readonly number[]
+  /** Replicas that it is being reassigned to, preferred leader first. Hosts of either list keep a replica meanwhile. */
+  readonly target?: readonly number[]
 }
 
 export interface TopicState {
@@ -31,122 +72,121 @@ export interface TopicState {
   readonly configs: Readonly<Record<string, string>>
 }
 
-export interface NodeState {
-  readonly nodeId: number
-  readonly shardCount: number
-  readonly rack: string
-}
-
 export interface ClusterState {
   /** Commands applied so far. */
   readonly revision: number
+  /** Kafka's textual form; empty before the cluster was formed. */
+  readonly clusterId: string
   readonly nodes: ReadonlyMap<number, NodeState>
+  /** Lowest node id that was never given to anybody. */
+  readonly nextNodeId: number
   readonly topics: ReadonlyMap<string, TopicState>
   readonly topicsById: ReadonlyMap<string, TopicState>
-  /** Partitions led by each broker id; what placement balances. */
-  readonly partitionCounts: ReadonlyMap<number, number>
+  /** Replicas on each broker, those that a reassignment adds included; what placement balances. */
+  readonly replicaCounts: ReadonlyMap<number, number>
+  /** Partitions that prefer each broker as leader. */
+  readonly preferredCounts: ReadonlyMap<number, number>
+  /** Numbers of the partitions with a `target`, by topic id. */
+  readonly reassigning: ReadonlyMap<string, readonly number[]>
+  /** Settings that were changed for the whole cluster while it runs, as validated text. */
+  readonly configs: Readonly<Record<string, string>>
+  /** Finalized feature levels (KIP-584), by name. */
+  readonly features: Readonly<Record<string, number>>
   /** First producer id not handed out yet (a safe integer: nobody reaches 2^53 blocks). */
   readonly nextProducerId: number
 }
 
-export type Command =
-  | { readonly type: 'register-node'; readonly version: 1; readonly node: NodeState }
-  | { readonly type: 'create-topics'; readonly version: 1; readonly topics: readonly TopicState[] }
-  | { readonly type: 'delete-topics'; readonly version: 1; readonly topicIds: readonly string[] }
-  | { readonly type: 'allocate-producer-ids'; readonly version: 1; readonly count: number }
-
-export type CommandResult =
-  | { readonly type: 'register-node' }
-  /** Ids of the topics that this command really created. */
-  | { readonly type: 'create-topics'; readonly created: readonly string[] }
-  | { readonly type: 'delete-topics'; readonly deleted: readonly string[] }
-  | { readonly type: 'allocate-producer-ids'; readonly firstId: number; readonly count: number }
-
 export const emptyState: ClusterState = {
   revision: 0,
+  clusterId: '',
   nodes: new Map(),
+  nextNodeId: 0,
   topics: new Map(),
   topicsById: new Map(),
-  partitionCounts: new Map(),
+  replicaCounts: new Map(),
+  preferredCounts: new Map(),
+  reassigning: new Map(),
+  configs: {},
+  features: {},
   nextProducerId: 0
 }
 
-/** The state after `command`, and what the command did. */
-export function apply(state: ClusterState, command: Command): { state: ClusterState; result: CommandResult } {
-  const revision = state.revision + 1
-  switch (command.type) {
-    case 'register-node': {
-      const nodes = new Map(state.nodes).set(command.node.nodeId, command.node)
-      return { state: { ...state, revision, nodes }, result: { type: 'register-node' } }
-    }
-    case 'create-topics': {
-      const fresh = command.topics.filter(
-        topic => !state.topics.has(topic.name) && !state.topicsById.has(topic.topicId)
-      )
-      const result: CommandResult = { type: 'create-topics', created: fresh.map(topic => topic.topicId) }
-      return { state: { ...withTopics(state, fresh, []), revision }, result }
-    }
-    case 'delete-topics': {
-      const gone = command.topicIds.flatMap(id => state.topicsById.get(id) ?? [])
-      const result: CommandResult = { type: 'delete-topics', deleted: gone.map(topic => topic.topicId) }
-      return { state: { ...withTopics(state, [], gone), revision }, result }
-    }
-    case 'allocate-producer-ids': {
-      const firstId = state.nextProducerId
-      const nextProducerId = firstId + command.count
-      return {
-        state: { ...state, revision, nextProducerId },
-        result: { type: 'allocate-producer-ids', firstId, count: command.count }
-      }
-    }
-  }
+/** Everyone who keeps a replica now: `replicas`, then what a reassignment adds. */
+export function replicaHosts(partition: PartitionState): readonly number[] {
+  const { replicas, target } = partition
+  return target === undefined ? replicas : [...replicas, ...target.filter(id => !replicas.includes(id))]
 }
 
-function withTopics(state: ClusterState, added: readonly TopicState[], removed: readonly TopicState[]): ClusterState {
+/** Who should lead when all is well. */
+export const preferredLeader = (partition: PartitionState): number => (partition.target ?? partition.replicas)[0] ?? -1
+
+/** Broker ids of all shards of a node. */
+export function brokersOf(node: NodeDescription): number[] {
+  return Array.from({ length: node.shardCount }, (_, shard) => brokerIdOf(node.nodeId, shard))
+}
+
+/** A state with topics taken away and put in; all that is derived from topics follows. One that is replaced is in both lists. */
+export function withTopics(
+  state: ClusterState,
+  added: readonly TopicState[],
+  removed: readonly TopicState[]
+): ClusterState {
   const topics = new Map(state.topics)
   const topicsById = new Map(state.topicsById)
-  const partitionCounts = new Map(state.partitionCounts)
+  const replicaCounts = new Map(state.replicaCounts)
+  const preferredCounts = new Map(state.preferredCounts)
+  const reassigning = new Map(state.reassigning)
   const count = (topic: TopicState, step: 1 | -1): void => {
-    for (const { leader } of topic.partitions) partitionCounts.set(leader, (partitionCounts.get(leader) ?? 0) + step)
+    for (const partition of topic.partitions) {
+      for (const id of replicaHosts(partition)) bump(replicaCounts, id, step)
+      bump(preferredCounts, preferredLeader(partition), step)
+    }
   }
   for (const topic of removed) {
     topics.delete(topic.name)
     topicsById.delete(topic.topicId)
+    reassigning.delete(topic.topicId)
     count(topic, -1)
   }
   for (const topic of added) {
     topics.set(topic.name, topic)
     topicsById.set(topic.topicId, topic)
+    const moving = topic.partitions.flatMap(({ target }, partition) => (target === undefined ? [] : [partition]))
+    if (moving.length > 0) reassigning.set(topic.topicId, moving)
     count(topic, 1)
   }
-  return { ...state, topics, topicsById, partitionCounts }
+  return { ...state, topics, topicsById, replicaCounts, preferredCounts, reassigning }
+}
+
+function bump(counts: Map<number, number>, brokerId: number, step: 1 | -1): void {
+  const next = (counts.get(brokerId) ?? 0) + step
+  if (next === 0) counts.delete(brokerId)
+  else counts.set(brokerId, next)
 }
 
 /** The plain form of a state that a snapshot or a message carries. */
 export interface StateSnapshot {
   readonly version: 1
   readonly revision: number
+  readonly clusterId: string
   readonly nodes: readonly NodeState[]
+  readonly nextNodeId: number
   readonly topics: readonly TopicState[]
+  readonly configs: Readonly<Record<string, string>>
+  readonly features: Readonly<Record<string, number>>
   readonly nextProducerId: number
 }
 
 export function toSnapshot(state: ClusterState): StateSnapshot {
-  return {
-    version: 1,
-    revision: state.revision,
-    nodes: [...state.nodes.values()],
-    topics: [...state.topics.values()],
-    nextProducerId: state.nextProducerId
-  }
+  const { revision, clusterId, nextNodeId, configs, features, nextProducerId } = state
+  const nodes = [...state.nodes.values()]
+  const topics = [...state.topics.values()]
+  return { version: 1, revision, clusterId, nodes, nextNodeId, topics, configs, features, nextProducerId }
 }
 
 export function fromSnapshot(snapshot: StateSnapshot): ClusterState {
-  const bare: ClusterState = {
-    ...emptyState,
-    revision: snapshot.revision,
-    nodes: new Map(snapshot.nodes.map(node => [node.nodeId, node])),
-    nextProducerId: snapshot.nextProducerId
-  }
+  const { revision, clusterId, nextNodeId, configs, features, nextProducerId } = snapshot
+  const nodes = new Map(snapshot.nodes.map(node => [node.nodeId, node]))
+  const bare = { ...emptyState, revision, clusterId, nodes, nextNodeId, configs, features, nextProducerId }
   return withTopics(bare, snapshot.topics, [])
 }

@@ -9,16 +9,9 @@
  */
 import { StoreError, type Log, type LogStore } from '@milena/storage-engine'
 import { BatchBuilder, batchHeader, iterateRecords } from '@milena/wire-protocol'
-import {
-  apply,
-  emptyState,
-  fromSnapshot,
-  toSnapshot,
-  type ClusterState,
-  type Command,
-  type CommandResult,
-  type StateSnapshot
-} from './cluster-state.ts'
+import { apply } from './apply.ts'
+import { emptyState, fromSnapshot, toSnapshot, type ClusterState, type StateSnapshot } from './cluster-state.ts'
+import { decodeCommand, encodeCommand, type Command, type CommandResult } from './commands.ts'
 
 export const CONTROLLER_LOG_NAME = '__controller'
 const SNAPSHOT_KEY = 'controller/snapshot'
@@ -115,16 +108,4 @@ function readSnapshot(store: LogStore): { nextOffset: number; state: ClusterStat
     state: StateSnapshot
   }
   return { nextOffset, state: fromSnapshot(state) }
-}
-
-export function encodeCommand(command: Command): Uint8Array {
-  return Buffer.from(JSON.stringify(command))
-}
-
-/** Throws on a command of a newer version: an older broker must not guess. */
-export function decodeCommand(bytes: Uint8Array): Command {
-  const command = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) as Command
-  if (command.version !== 1)
-    throw new Error(`command ${command.type} has version ${String(command.version)}, this broker knows 1`)
-  return command
 }

@@ -8,7 +8,8 @@
 import type { TopicRequest, TopicResult } from '@milena/gateway'
 import type { Mesh } from '@milena/shard-scheduler'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import type { ClusterState, Command, CommandResult, NodeState } from './cluster-state.ts'
+import type { ClusterState, NodeDescription } from './cluster-state.ts'
+import type { Command, CommandResult } from './commands.ts'
 import type { CommandLog } from './command-log.ts'
 import { planTopics } from './topic-plan.ts'
 import { decodeMessage, encodeMessage, controllerServices, replicaServices, type AppliedCommand } from './messages.ts'
@@ -61,7 +62,7 @@ export class Controller {
   }
 
   /** Records this node and its shards; nothing happens when the record is right already. */
-  async registerNode(node: NodeState): Promise<void> {
+  async registerNode(node: NodeDescription): Promise<void> {
     const known = this.#commands.state.nodes.get(node.nodeId)
     if (known !== undefined && known.shardCount === node.shardCount && known.rack === node.rack) return
     await this.#inTurn(() => this.#execute({ type: 'register-node', version: 1, node }))

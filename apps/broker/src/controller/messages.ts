@@ -2,7 +2,8 @@
  * What controller and shards say to each other over the mesh: JSON, because there is little of it and it is read by people
  * who debug. Maps of the state travel as snapshots; numbers are safe integers.
  */
-import { fromSnapshot, toSnapshot, type ClusterState, type Command, type StateSnapshot } from './cluster-state.ts'
+import { fromSnapshot, toSnapshot, type ClusterState, type StateSnapshot } from './cluster-state.ts'
+import type { Command } from './commands.ts'
 
 /** Services of the controller (shard 0). */
 export const controllerServices = {

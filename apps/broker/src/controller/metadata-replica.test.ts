@@ -1,6 +1,8 @@
 import { memoryMeshes, type Mesh } from '@milena/shard-scheduler'
 import { describe, expect, it } from 'vitest'
-import { apply, emptyState, type ClusterState, type Command } from './cluster-state.ts'
+import { apply } from './apply.ts'
+import { emptyState, type ClusterState } from './cluster-state.ts'
+import type { Command } from './commands.ts'
 import { controllerServices, encodeMessage, replicaServices } from './messages.ts'
 import { MetadataReplica } from './metadata-replica.ts'
 

@@ -7,7 +7,8 @@
  * a topic is reported as created, its owner has opened it.
  */
 import type { Mesh } from '@milena/shard-scheduler'
-import { apply, emptyState, type ClusterState } from './cluster-state.ts'
+import { apply } from './apply.ts'
+import { emptyState, type ClusterState } from './cluster-state.ts'
 import { controllerServices, decodeMessage, encodeMessage, replicaServices, type AppliedCommand } from './messages.ts'
 
 /** Called with the state before and after. */

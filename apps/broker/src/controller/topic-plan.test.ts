@@ -1,7 +1,8 @@
 import type { TopicRequest } from '@milena/gateway'
 import { describe, expect, it } from 'vitest'
 import { parseBrokerSettings } from '../settings/parse.ts'
-import { apply, emptyState, type ClusterState } from './cluster-state.ts'
+import { apply } from './apply.ts'
+import { emptyState, type ClusterState } from './cluster-state.ts'
 import { planTopics, topicNameProblem } from './topic-plan.ts'
 
 const settings = parseBrokerSettings(
@@ -13,7 +14,7 @@ const settings = parseBrokerSettings(
 const oneNode = apply(emptyState, {
   type: 'register-node',
   version: 1,
-  node: { nodeId: 0, shardCount: 2, rack: '' }
+  node: { nodeId: 0, instance: 'a', shardCount: 2, rack: '', rpc: { host: '', port: 0 }, listeners: [] }
 }).state
 
 const request = (over: Partial<TopicRequest>): TopicRequest => ({
@@ -38,12 +39,12 @@ describe('planning topics', () => {
   it('takes the broker defaults for -1 and spreads leaders over the shards', () => {
     const { topics, results } = plan([request({})])
     expect(results[0]).toMatchObject({ kind: 'done', partitionCount: 3, replicationFactor: 1 })
-    expect(topics[0]?.partitions.map(p => p.leader)).toEqual([0, 1, 0])
+    expect(topics[0]?.partitions.map(p => p.replicas[0])).toEqual([0, 1, 0])
   })
 
   it('puts new partitions where there are fewest', () => {
     const first = plan([request({ partitionCount: 1 }), request({ name: 'u', partitionCount: 1 })])
-    expect(first.topics.map(topic => topic.partitions[0]?.leader)).toEqual([0, 1])
+    expect(first.topics.map(topic => topic.partitions[0]?.replicas[0])).toEqual([0, 1])
   })
 
   it.each([
@@ -80,7 +81,7 @@ describe('planning topics', () => {
         ]
       })
     ])
-    expect(topics[0]?.partitions.map(p => p.leader)).toEqual([1, 0])
+    expect(topics[0]?.partitions.map(p => p.replicas[0])).toEqual([1, 0])
   })
 
   it('refuses a topic that exists, and one that differs from another only in . and _', () => {

@@ -9,7 +9,8 @@ import { parseValue, type Definition, type SettingValue } from '../settings/defi
 import { definitionOf } from '../settings/parse.ts'
 import { topicSettings } from '../settings/topic-settings.ts'
 import { describeTopicConfigs } from '../settings/topic-config-view.ts'
-import { brokerIdOf, nodeOf, type ClusterState, type PartitionState, type TopicState } from './cluster-state.ts'
+import { brokersOf, nodeOf, type ClusterState, type PartitionState, type TopicState } from './cluster-state.ts'
+import { chooseReplicas, countPlaced, loadOf, openNodes, type Load } from './placement.ts'
 
 /** Longest topic name (Kafka's limit, so that a partition's folder fits a file name). */
 export const TOPIC_NAME_LENGTH_MAX = 249
@@ -39,14 +40,14 @@ export function planTopics(
   newTopicId: () => string
 ): TopicPlan {
   const topics: TopicState[] = []
-  const counts = new Map(state.partitionCounts)
+  const load = loadOf(state)
   const taken = collidingNames(state.topics.keys())
   let partitionBudget = PARTITIONS_PER_REQUEST_MAX
   const results = requests.map((request): TopicResult => {
     try {
       const configs = checkConfigs(request.configs)
       checkName(state, taken, request.name)
-      const partitions = placePartitions(state, counts, request, settings)
+      const partitions = placePartitions(state, load, request, settings)
       partitionBudget -= partitions.length
       if (partitionBudget < 0) {
         throw new Refusal(
@@ -54,7 +55,7 @@ export function planTopics(
           `Excessively large number of partitions per request: at most ${PARTITIONS_PER_REQUEST_MAX}`
         )
       }
-      for (const { leader } of partitions) counts.set(leader, (counts.get(leader) ?? 0) + 1)
+      for (const { replicas } of partitions) countPlaced(load, replicas)
       taken.set(collisionKey(request.name), request.name)
       const topic: TopicState = { name: request.name, topicId: newTopicId(), partitions, configs }
       topics.push(topic)
@@ -121,34 +122,46 @@ function checkConfigs(configs: TopicRequest['configs']): Record<string, string> 
 
 function placePartitions(
   state: ClusterState,
-  counts: ReadonlyMap<number, number>,
+  load: Load,
   request: TopicRequest,
   settings: BrokerSettings
 ): PartitionState[] {
-  const partitions =
-    request.assignments.length > 0 ? placeManually(state, request) : placeByLoad(state, counts, request, settings)
-  const perShardMax = settings['partitions.per.shard.max']
-  const after = new Map(counts)
-  for (const { leader } of partitions) after.set(leader, (after.get(leader) ?? 0) + 1)
-  for (const [brokerId, count] of after) {
-    if (count > perShardMax && count > (counts.get(brokerId) ?? 0)) {
-      throw new Refusal(
-        'INVALID_PARTITIONS',
-        `Broker ${brokerId} would lead ${count} partitions; partitions.per.shard.max is ${perShardMax}`
-      )
-    }
+  const placed =
+    request.assignments.length > 0 ? placeManually(state, request) : placeByLoad(state, load, request, settings)
+  checkShardLimits(load, placed, settings['partitions.per.shard.max'])
+  return placed.map(replicas => ({ replicas, bootstrapReplicas: replicas }))
+}
+
+/** Refuses what would put more replicas on a shard than it accepts. */
+function checkShardLimits(load: Load, placed: readonly (readonly number[])[], perShardMax: number): void {
+  const added = new Map<number, number>()
+  for (const id of placed.flat()) added.set(id, (added.get(id) ?? 0) + 1)
+  for (const [brokerId, count] of added) {
+    const after = (load.replicas.get(brokerId) ?? 0) + count
+    if (after <= perShardMax) continue
+    throw new Refusal(
+      'INVALID_PARTITIONS',
+      `Broker ${brokerId} would have ${after} replicas; partitions.per.shard.max is ${perShardMax}`
+    )
   }
-  return partitions
+}
+
+/** Replicas of a new topic when nothing is said: as many as there are nodes, up to this. */
+export const DEFAULT_FACTOR_MAX = 3
+
+/** The factor that -1 stands for. */
+export function defaultFactor(state: ClusterState, settings: BrokerSettings): number {
+  return settings['default.replication.factor'] || Math.max(1, Math.min(openNodes(state).length, DEFAULT_FACTOR_MAX))
 }
 
 function placeByLoad(
   state: ClusterState,
-  counts: ReadonlyMap<number, number>,
+  load: Load,
   request: TopicRequest,
   settings: BrokerSettings
-): PartitionState[] {
+): (readonly number[])[] {
   const partitionCount = request.partitionCount === -1 ? settings['num.partitions'] : request.partitionCount
-  const factor = request.replicationFactor === -1 ? settings['default.replication.factor'] : request.replicationFactor
+  const factor = request.replicationFactor === -1 ? defaultFactor(state, settings) : request.replicationFactor
   if (factor <= 0)
     throw new Refusal(
       'INVALID_REPLICATION_FACTOR',
@@ -159,21 +172,27 @@ function placeByLoad(
   if (partitionCount > PARTITIONS_PER_REQUEST_MAX) {
     throw new Refusal('INVALID_PARTITIONS', `A request may ask for at most ${PARTITIONS_PER_REQUEST_MAX} partitions`)
   }
-  if (factor > state.nodes.size) {
-    throw new Refusal(
-      'INVALID_REPLICATION_FACTOR',
-      `Unable to replicate the partition ${factor} time(s): The target replication factor of ${factor} cannot be reached because only ${state.nodes.size} node(s) are registered (a replication factor counts nodes, not shards).`
-    )
-  }
-  const load = new Map(brokerIds(state).map(id => [id, counts.get(id) ?? 0]))
-  return Array.from({ length: partitionCount }, () => {
-    const leader = leastLoaded(load)
-    load.set(leader, (load.get(leader) ?? 0) + 1)
-    return { replicas: [leader], leader, leaderEpoch: 0 }
+  return choosePartitions(state, load, partitionCount, factor)
+}
+
+/** Replicas for `count` new partitions. Throws a refusal when there are too few nodes. */
+function choosePartitions(state: ClusterState, load: Load, count: number, factor: number): number[][] {
+  const nodes = openNodes(state)
+  const growing = { replicas: new Map(load.replicas), preferred: new Map(load.preferred) }
+  return Array.from({ length: count }, () => {
+    const replicas = chooseReplicas(nodes, growing, factor)
+    if (replicas === undefined) {
+      throw new Refusal(
+        'INVALID_REPLICATION_FACTOR',
+        `Unable to replicate the partition ${factor} time(s): The target replication factor of ${factor} cannot be reached because only ${nodes.length} node(s) are registered (a replication factor counts nodes, not shards).`
+      )
+    }
+    countPlaced(growing, replicas)
+    return replicas
   })
 }
 
-function placeManually(state: ClusterState, request: TopicRequest): PartitionState[] {
+function placeManually(state: ClusterState, request: TopicRequest): (readonly number[])[] {
   const refuse = (message: string): never => {
     throw new Refusal('INVALID_REPLICA_ASSIGNMENT', message)
   }
@@ -189,12 +208,11 @@ function placeManually(state: ClusterState, request: TopicRequest): PartitionSta
       'A manual partition assignment was specified, but numPartitions was not set to -1.'
     )
   }
-  const known = new Set(brokerIds(state))
-  const placed = new Map<number, PartitionState>()
+  const known = new Set([...state.nodes.values()].flatMap(brokersOf))
+  const placed = new Map<number, readonly number[]>()
   for (const { partition, brokerIds: replicas } of request.assignments) {
     if (placed.has(partition)) refuse(`Found multiple manual partition assignments for partition ${partition}`)
-    const [leader] = replicas
-    if (leader === undefined) return refuse('The manual partition assignment includes an empty replica list.')
+    if (replicas.length === 0) refuse('The manual partition assignment includes an empty replica list.')
     for (const id of replicas) {
       if (!known.has(id))
         refuse(`The manual partition assignment includes broker ${id}, but no such broker is registered.`)
@@ -204,34 +222,16 @@ function placeManually(state: ClusterState, request: TopicRequest): PartitionSta
         `The manual partition assignment [${replicas.join(', ')}] names two brokers of one node; each replica needs a node of its own.`
       )
     }
-    placed.set(partition, { replicas, leader, leaderEpoch: 0 })
+    placed.set(partition, replicas)
   }
-  const factor = placed.values().next().value?.replicas.length
+  const factor = placed.values().next().value?.length
   return Array.from({ length: placed.size }, (_, partition) => {
-    const state = placed.get(partition)
-    if (state === undefined) return refuse('partitions should be a consecutive 0-based integer sequence')
-    if (state.replicas.length !== factor)
+    const replicas = placed.get(partition)
+    if (replicas === undefined) return refuse('partitions should be a consecutive 0-based integer sequence')
+    if (replicas.length !== factor)
       refuse('The manual partition assignment has partitions with different replication factors.')
-    return state
+    return replicas
   })
-}
-
-function brokerIds(state: ClusterState): number[] {
-  return [...state.nodes.values()].flatMap(node =>
-    Array.from({ length: node.shardCount }, (_, shard) => brokerIdOf(node.nodeId, shard))
-  )
-}
-
-function leastLoaded(load: ReadonlyMap<number, number>): number {
-  let best = -1
-  let least = Infinity
-  for (const [id, count] of load) {
-    if (count < least) {
-      best = id
-      least = count
-    }
-  }
-  return best
 }
 
 export type { ConfigView }

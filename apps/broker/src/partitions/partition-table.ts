@@ -79,7 +79,7 @@ export class PartitionTable implements PartitionsPort {
     if (topic === undefined) return UNKNOWN_TOPIC_ID
     const placement = topic.partitions[partition]
     if (placement === undefined) return UNKNOWN_PARTITION
-    if (placement.leader === this.#options.brokerId) return this.#failed ? STORAGE_ERROR : NOT_THERE_YET
+    if (placement.replicas[0] === this.#options.brokerId) return this.#failed ? STORAGE_ERROR : NOT_THERE_YET
     return this.#options.remote(topic, partition) ?? NOT_LEADER
   }
 
@@ -111,7 +111,7 @@ export class PartitionTable implements PartitionsPort {
     for (const topic of topics) {
       const settings = resolveTopicSettings(topic.configs, this.#options.settings)
       topic.partitions.forEach((placement, partition) => {
-        if (placement.leader !== this.#options.brokerId) return
+        if (placement.replicas[0] !== this.#options.brokerId) return
         const name = logName(topic, partition)
         wanted.push({ topic, partition, name, settings, fold: this.#folds.get(name) ?? this.#newProducerState() })
       })
@@ -132,7 +132,7 @@ export class PartitionTable implements PartitionsPort {
     const opened = new Partition({
       topicId: topic.topicId,
       partition,
-      leaderEpoch: topic.partitions[partition]?.leaderEpoch ?? 0,
+      leaderEpoch: 0,
       log,
       producers,
       settings,

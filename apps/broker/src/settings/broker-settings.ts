@@ -47,11 +47,11 @@ export const brokerSettings = {
     unit: 'count',
     doc: 'Partitions of a new topic when the request leaves it open.'
   }),
-  'default.replication.factor': integer(1, {
-    min: 1,
+  'default.replication.factor': integer(0, {
+    min: 0,
     max: 32_767,
     unit: 'count',
-    doc: 'Replicas of a new topic when the request leaves it open. Counts nodes, not shards.'
+    doc: 'Replicas of a new topic when the request leaves it open; 0: as many as there are nodes, at most 3. Counts nodes, not shards.'
   }),
   'delete.topic.enable': boolean(true, { doc: 'Allow DeleteTopics.' }),
   'partitions.per.shard.max': integer(20_000, {

@@ -1,0 +1,337 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { apply, replicasOnNode } from './apply.ts'
+import {
+  emptyState,
+  fromSnapshot,
+  nodeOf,
+  preferredLeader,
+  replicaHosts,
+  toSnapshot,
+  type ClusterState,
+  type NodeDescription,
+  type StateSnapshot,
+  type TopicState
+} from './cluster-state.ts'
+import { decodeCommand, encodeCommand, type Command, type CommandResult } from './commands.ts'
+
+const node = (nodeId: number, over: Partial<NodeDescription> = {}): NodeDescription => ({
+  nodeId,
+  instance: `disk-${nodeId}`,
+  shardCount: 2,
+  rack: '',
+  rpc: { host: '127.0.0.1', port: 33_145 },
+  listeners: [],
+  ...over
+})
+
+const topic = (name: string, topicId: string, placement: readonly (readonly number[])[] = [[0]]): TopicState => ({
+  name,
+  topicId,
+  partitions: placement.map(replicas => ({ replicas, bootstrapReplicas: replicas })),
+  configs: {}
+})
+
+const run = (...commands: Command[]): ClusterState =>
+  commands.reduce((state, command) => apply(state, command).state, emptyState)
+
+const form: Command = {
+  type: 'form-cluster',
+  version: 1,
+  clusterId: 'cluster',
+  founders: [node(0), node(1), node(2)],
+  features: { 'metadata.version': 1 }
+}
+const create = (...topics: TopicState[]): Command => ({ type: 'create-topics', version: 1, topics })
+
+describe('the cluster state', () => {
+  it('is formed once, with its founders', () => {
+    const formed = run(form)
+    expect([...formed.nodes.keys()]).toEqual([0, 1, 2])
+    const again = apply(formed, { ...form, clusterId: 'other' } as Command)
+    expect(again.result).toEqual({ type: 'form-cluster', formed: false })
+    expect(again.state.clusterId).toBe('cluster')
+  })
+
+  it('creates and deletes topics and counts the replicas of each broker and the partitions that prefer it', () => {
+    const created = run(
+      form,
+      create(
+        topic('a', 'ida', [
+          [0, 1000],
+          [1000, 0],
+          [0, 2000]
+        ])
+      )
+    )
+    expect(created.topics.get('a')?.topicId).toBe('ida')
+    expect(created.replicaCounts).toEqual(new Map([[0, 3], [1000, 2], [2000, 1]])) // prettier-ignore
+    expect(created.preferredCounts).toEqual(new Map([[0, 2], [1000, 1]])) // prettier-ignore
+    const gone = apply(created, { type: 'delete-topics', version: 1, topicIds: ['ida', 'ida'] })
+    expect(gone.result).toEqual({ type: 'delete-topics', deleted: ['ida'] })
+    expect(gone.state.topics.size).toBe(0)
+    expect(gone.state.replicaCounts.size).toBe(0)
+  })
+
+  it('leaves the state it came from untouched', () => {
+    const before = run(create(topic('a', 'ida')))
+    apply(before, { type: 'delete-topics', version: 1, topicIds: ['ida'] })
+    expect(before.topics.has('a')).toBe(true)
+    expect(before.revision).toBe(1)
+  })
+
+  it('ignores a topic whose name or id was taken meanwhile, and says so', () => {
+    const state = run(create(topic('a', 'ida')))
+    const { state: next, result } = apply(state, create(topic('a', 'other'), topic('b', 'idb')))
+    expect(result).toEqual({ type: 'create-topics', created: ['idb'] })
+    expect(next.topics.get('a')?.topicId).toBe('ida')
+  })
+
+  it('adds partitions only to as many as the plan knew', () => {
+    const state = run(form, create(topic('a', 'ida')))
+    const grow: Command = {
+      type: 'create-partitions',
+      version: 1,
+      topicId: 'ida',
+      from: 1,
+      partitions: topic('', '', [[1000]]).partitions
+    }
+    const grown = apply(state, grow)
+    expect(grown.result).toEqual({ type: 'create-partitions', created: true })
+    expect(grown.state.topics.get('a')?.partitions.map(p => p.replicas)).toEqual([[0], [1000]])
+    expect(apply(grown.state, grow).result).toEqual({ type: 'create-partitions', created: false })
+  })
+
+  it('never hands out a producer id twice', () => {
+    let state = emptyState
+    const seen = new Set<number>()
+    for (const count of [1000, 1, 7]) {
+      const step = apply(state, { type: 'allocate-producer-ids', version: 1, count })
+      state = step.state
+      if (step.result.type !== 'allocate-producer-ids') throw new Error('wrong result')
+      for (let id = step.result.firstId; id < step.result.firstId + count; id++) {
+        expect(seen.has(id)).toBe(false)
+        seen.add(id)
+      }
+    }
+  })
+
+  it('sets and unsets settings of a topic and of the cluster', () => {
+    const change = (set: Record<string, string>, unset: string[], topicId?: string): Command => ({
+      type: 'set-configs',
+      version: 1,
+      changes: [{ resource: topicId === undefined ? { type: 'cluster' } : { type: 'topic', topicId }, set, unset }]
+    })
+    const state = run(
+      create(topic('a', 'ida')),
+      change({ 'retention.ms': '1', 'segment.ms': '2' }, [], 'ida'),
+      change({ 'retention.ms': '3' }, ['segment.ms'], 'ida'),
+      change({ x: '1', y: '2' }, []),
+      change({}, ['y']),
+      change({ lost: '1' }, [], 'gone')
+    )
+    expect(state.topics.get('a')?.configs).toEqual({ 'retention.ms': '3' })
+    expect(state.topicsById.get('ida')).toBe(state.topics.get('a'))
+    expect(state.configs).toEqual({ x: '1' })
+  })
+})
+
+describe('the nodes of a cluster', () => {
+  const state = run(form, create(topic('a', 'ida', [[0, 2001]])))
+  const refusal = (command: Command): unknown => {
+    const { result } = apply(state, command)
+    return 'refused' in result ? result.refused : undefined
+  }
+
+  it('come back under another address, never with another disk or fewer shards', () => {
+    const moved = apply(state, { type: 'update-node', version: 1, node: node(1, { rack: 'b', shardCount: 3 }) }).state
+    expect(moved.nodes.get(1)).toMatchObject({ rack: 'b', shardCount: 3, mode: 'active' })
+    const wiped = node(1, { instance: 'new disk' })
+    expect(refusal({ type: 'update-node', version: 1, node: wiped })).toBe('other-instance')
+    expect(refusal({ type: 'register-node', version: 1, node: wiped })).toBe('other-instance')
+    expect(refusal({ type: 'update-node', version: 1, node: node(1, { shardCount: 1 }) })).toBe('fewer-shards')
+    expect(refusal({ type: 'update-node', version: 1, node: node(7) })).toBe('unknown-node')
+  })
+
+  it('are removed only when they have no replicas left, and their ids are not handed out again', () => {
+    expect(refusal({ type: 'remove-node', version: 1, nodeId: 2 })).toBe('has-replicas')
+    const { state: without } = apply(state, { type: 'remove-node', version: 1, nodeId: 1 })
+    expect([...without.nodes.keys()]).toEqual([0, 2])
+    expect(without.nextNodeId).toBe(3)
+  })
+
+  it('keep their mode when they register again', () => {
+    const resting: Command = { type: 'set-node-mode', version: 1, nodeId: 0, mode: 'maintenance' }
+    const back: Command = { type: 'register-node', version: 1, node: node(0) }
+    expect(run(form, resting, back).nodes.get(0)?.mode).toBe('maintenance')
+  })
+})
+
+describe('a reassignment', () => {
+  const placed = run(form, create(topic('a', 'ida', [[0, 1000]])))
+  const start = (target: number[]): Command => ({
+    type: 'start-reassignment',
+    version: 1,
+    moves: [{ topicId: 'ida', partition: 0, target }]
+  })
+  const finish = (target: number[]): Command => ({ ...start(target), type: 'finish-reassignment' }) as Command
+  const partitionOf = (state: ClusterState): unknown => state.topics.get('a')?.partitions[0]
+
+  it('keeps all replicas until it is finished; then nobody founds the group again', () => {
+    const moving = apply(placed, start([1000, 2000])).state
+    expect(partitionOf(moving)).toEqual({ replicas: [0, 1000], bootstrapReplicas: [0, 1000], target: [1000, 2000] })
+    expect(moving.reassigning.get('ida')).toEqual([0])
+    expect(replicasOnNode(moving, 2)).toEqual([{ topicId: 'ida', partition: 0 }])
+    const done = apply(moving, finish([1000, 2000])).state
+    expect(partitionOf(done)).toEqual({ replicas: [1000, 2000], bootstrapReplicas: [] })
+    expect(done.reassigning.size).toBe(0)
+  })
+
+  it('is cancelled without a trace', () => {
+    const moving = apply(placed, start([1000, 2000])).state
+    const cancel: Command = {
+      type: 'cancel-reassignment',
+      version: 1,
+      partitions: [{ topicId: 'ida', partition: 0 }]
+    }
+    const cancelled = apply(moving, cancel)
+    expect(partitionOf(cancelled.state)).toEqual(partitionOf(placed))
+    expect(apply(cancelled.state, cancel).result).toEqual({ type: 'cancel-reassignment', changed: [] })
+  })
+
+  it('is not finished by the report of an earlier one', () => {
+    const moving = apply(apply(placed, start([1000, 2000])).state, start([0, 2000])).state
+    const late = apply(moving, finish([1000, 2000]))
+    expect(late.result).toEqual({ type: 'finish-reassignment', changed: [] })
+    expect(partitionOf(late.state)).toEqual(partitionOf(moving))
+  })
+
+  it('that only changes the order is done at once', () => {
+    const swapped = apply(placed, start([1000, 0])).state
+    expect(partitionOf(swapped)).toEqual({ replicas: [1000, 0], bootstrapReplicas: [0, 1000] })
+  })
+
+  it.each([[[]], [[0, 1]], [[0, 9000]]])('does not start towards %j', target => {
+    expect(apply(placed, start(target)).result).toEqual({ type: 'start-reassignment', changed: [] })
+  })
+})
+
+const version = fc.constant(1 as const)
+const anyTopicId = fc.constantFrom('1', '2', '3', '4')
+const anyReplicas = fc
+  .uniqueArray(fc.nat(2), { minLength: 1, maxLength: 3 })
+  .chain(nodes => fc.tuple(...nodes.map(id => fc.nat(1).map(shard => id * 1000 + shard))))
+const anyKey = fc.record({ topicId: anyTopicId, partition: fc.nat(2) })
+const anyMoves = fc.array(
+  fc.tuple(anyKey, anyReplicas).map(([key, target]) => ({ ...key, target })),
+  { maxLength: 3 }
+)
+const anyNode = fc.tuple(fc.nat(3), fc.constantFrom('x', 'y')).map(([id, instance]) => node(id, { instance }))
+
+const anyCommand: fc.Arbitrary<Command> = fc.oneof(
+  fc.record({ type: fc.constant('allocate-producer-ids' as const), version, count: fc.integer({ min: 1, max: 9 }) }),
+  fc
+    .array(
+      fc.tuple(fc.constantFrom('a', 'b', 'c'), anyTopicId, fc.array(anyReplicas, { minLength: 1, maxLength: 4 })),
+      {
+        maxLength: 3
+      }
+    )
+    .map(specs => create(...distinct(specs.map(([name, id, placement]) => topic(name, id, placement))))),
+  fc.record({
+    type: fc.constant('delete-topics' as const),
+    version,
+    topicIds: fc.array(anyTopicId, { maxLength: 3 })
+  }),
+  fc.record({
+    type: fc.constantFrom('start-reassignment' as const, 'finish-reassignment' as const),
+    version,
+    moves: anyMoves
+  }),
+  fc.record({
+    type: fc.constant('cancel-reassignment' as const),
+    version,
+    partitions: fc.array(anyKey, { maxLength: 3 })
+  }),
+  fc.record({ type: fc.constantFrom('register-node' as const, 'update-node' as const), version, node: anyNode }),
+  fc.record({ type: fc.constant('remove-node' as const), version, nodeId: fc.nat(3) }),
+  fc.record({
+    type: fc.constant('set-node-mode' as const),
+    version,
+    nodeId: fc.nat(3),
+    mode: fc.constantFrom('active' as const, 'maintenance' as const, 'decommissioning' as const)
+  }),
+  fc
+    .tuple(anyTopicId, fc.nat(4), fc.array(anyReplicas, { minLength: 1, maxLength: 2 }))
+    .map(([topicId, from, placement]): Command => {
+      return { type: 'create-partitions', version: 1, topicId, from, partitions: topic('', '', placement).partitions }
+    })
+)
+
+/** Planning never puts a name or an id twice into one command. */
+function distinct(topics: TopicState[]): TopicState[] {
+  return topics.filter((t, i) => topics.findIndex(o => o.name === t.name || o.topicId === t.topicId) === i)
+}
+
+describe('any sequence of commands', () => {
+  const anyCommands = fc.array(anyCommand, { maxLength: 20 }).map(commands => [form, ...commands])
+
+  it('gives the same state in one go, through its encoding, and through a snapshot in between', () => {
+    fc.assert(
+      fc.property(anyCommands, fc.nat(12), (commands, cut) => {
+        const straight = run(...commands)
+        const half = run(...commands.slice(0, cut))
+        const restored = fromSnapshot(JSON.parse(JSON.stringify(toSnapshot(half))) as StateSnapshot)
+        const resumed = commands
+          .slice(cut)
+          .map(command => decodeCommand(encodeCommand(command)))
+          .reduce((state, command) => apply(state, command).state, restored)
+        expect(toSnapshot(resumed)).toEqual(toSnapshot(straight))
+        expect(resumed.replicaCounts).toEqual(straight.replicaCounts)
+      })
+    )
+  })
+
+  it('keeps all that is derived from topics in step with them', () => {
+    fc.assert(
+      fc.property(anyCommands, commands => {
+        const state = run(...commands)
+        const topics = [...state.topics.values()]
+        expect([...state.topicsById.values()].sort(byId)).toEqual(topics.sort(byId))
+        const partitions = topics.flatMap(t => t.partitions)
+        expect(state.replicaCounts).toEqual(countOf(partitions.flatMap(replicaHosts)))
+        expect(state.preferredCounts).toEqual(countOf(partitions.map(preferredLeader)))
+        const moving = topics.flatMap(t => t.partitions.flatMap((p, i) => (p.target ? [`${t.topicId}/${i}`] : [])))
+        expect([...state.reassigning].flatMap(([id, numbers]) => numbers.map(n => `${id}/${n}`)).sort()).toEqual(
+          moving.sort()
+        )
+      })
+    )
+  })
+
+  it('never removes a node that holds a replica, and never lets one partition have two replicas on a node', () => {
+    fc.assert(
+      fc.property(anyCommands, commands => {
+        let state = emptyState
+        for (const command of commands) {
+          const before = state
+          const step: { state: ClusterState; result: CommandResult } = apply(state, command)
+          state = step.state
+          if (command.type !== 'remove-node' || 'refused' in step.result) continue
+          expect(replicasOnNode(before, command.nodeId)).toEqual([])
+        }
+        for (const { replicas, target } of [...state.topics.values()].flatMap(t => t.partitions)) {
+          for (const list of [replicas, target ?? []]) expect(new Set(list.map(nodeOf)).size).toBe(list.length)
+        }
+      })
+    )
+  })
+})
+
+const byId = (a: TopicState, b: TopicState): number => a.topicId.localeCompare(b.topicId)
+
+function countOf(ids: readonly number[]): Map<number, number> {
+  const counts = new Map<number, number>()
+  for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1)
+  return counts
+}

@@ -1,0 +1,89 @@
+/**
+ * Commands: the only way to change the cluster's metadata. A command carries everything that was decided when it was planned
+ * (ids, placement), so that applying it is pure. Each has a version of its own; a broker that does not know one stops instead
+ * of guessing (`decodeCommand`).
+ */
+import type { NodeDescription, NodeMode, PartitionState, TopicState } from './cluster-state.ts'
+
+export interface PartitionKey {
+  readonly topicId: string
+  readonly partition: number
+}
+
+/** A partition and the replicas that it shall have, preferred leader first. */
+export interface Move extends PartitionKey {
+  readonly target: readonly number[]
+}
+
+export interface ConfigChange {
+  /** A topic by id, or the settings of the whole cluster. */
+  readonly resource: { readonly type: 'topic'; readonly topicId: string } | { readonly type: 'cluster' }
+  /** Validated text by name. */
+  readonly set: Readonly<Record<string, string>>
+  /** Names that go back to their defaults. */
+  readonly unset: readonly string[]
+}
+
+export type Command =
+  /** The first command of a cluster; later ones change nothing. */
+  | {
+      readonly type: 'form-cluster'
+      readonly version: 1
+      readonly clusterId: string
+      readonly founders: readonly NodeDescription[]
+      readonly features: Readonly<Record<string, number>>
+    }
+  | { readonly type: 'register-node'; readonly version: 1; readonly node: NodeDescription }
+  /** A registered node came back with another address, rack or more shards. */
+  | { readonly type: 'update-node'; readonly version: 1; readonly node: NodeDescription }
+  | { readonly type: 'set-node-mode'; readonly version: 1; readonly nodeId: number; readonly mode: NodeMode }
+  /** Takes a node off the list; refused while it has replicas. */
+  | { readonly type: 'remove-node'; readonly version: 1; readonly nodeId: number }
+  | { readonly type: 'create-topics'; readonly version: 1; readonly topics: readonly TopicState[] }
+  /** Adds partitions behind the existing ones, of which there must be `from`. */
+  | {
+      readonly type: 'create-partitions'
+      readonly version: 1
+      readonly topicId: string
+      readonly from: number
+      readonly partitions: readonly PartitionState[]
+    }
+  | { readonly type: 'delete-topics'; readonly version: 1; readonly topicIds: readonly string[] }
+  | { readonly type: 'set-configs'; readonly version: 1; readonly changes: readonly ConfigChange[] }
+  /** Replaces the target of a partition that is being reassigned already. */
+  | { readonly type: 'start-reassignment'; readonly version: 1; readonly moves: readonly Move[] }
+  /** Its group's voters are the target now. Nothing when the target is another one by then. */
+  | { readonly type: 'finish-reassignment'; readonly version: 1; readonly moves: readonly Move[] }
+  | { readonly type: 'cancel-reassignment'; readonly version: 1; readonly partitions: readonly PartitionKey[] }
+  | { readonly type: 'allocate-producer-ids'; readonly version: 1; readonly count: number }
+  | { readonly type: 'set-features'; readonly version: 1; readonly features: Readonly<Record<string, number>> }
+
+/** Why a node was not registered, updated or removed. */
+export type NodeRefusal = 'unknown-node' | 'other-instance' | 'fewer-shards' | 'has-replicas'
+
+export type CommandResult =
+  | { readonly type: 'form-cluster'; readonly formed: boolean }
+  | { readonly type: 'register-node' | 'update-node' | 'set-node-mode' | 'remove-node'; readonly refused?: NodeRefusal }
+  /** Ids of the topics that this command really created. */
+  | { readonly type: 'create-topics'; readonly created: readonly string[] }
+  | { readonly type: 'create-partitions'; readonly created: boolean }
+  | { readonly type: 'delete-topics'; readonly deleted: readonly string[] }
+  | { readonly type: 'set-configs' | 'set-features' }
+  /** Partitions that the command really changed. */
+  | {
+      readonly type: 'start-reassignment' | 'finish-reassignment' | 'cancel-reassignment'
+      readonly changed: readonly PartitionKey[]
+    }
+  | { readonly type: 'allocate-producer-ids'; readonly firstId: number; readonly count: number }
+
+export function encodeCommand(command: Command): Uint8Array {
+  return Buffer.from(JSON.stringify(command))
+}
+
+/** Throws on a command of a newer version: an older broker must not guess. */
+export function decodeCommand(bytes: Uint8Array): Command {
+  const command = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) as Command
+  if (command.version !== 1)
+    throw new Error(`command ${command.type} has version ${String(command.version)}, this broker knows 1`)
+  return command
+}
