@@ -104,6 +104,7 @@ async function fillUp(context: ScenarioContext, ledger: Ledger, bootstrap: strin
 export const diskFull: Scenario = {
   name: 'disk-full',
   title: 'a full disk refuses records with an error, keeps reads and metadata alive, and recovers when space returns',
+  rounds: 1,
   missing: ({ target }) => (target === 'kafka' ? 'Kafka shuts down when its only disk is full' : missingForMounts()),
   run
 }

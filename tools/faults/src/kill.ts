@@ -79,6 +79,7 @@ async function run(context: ScenarioContext): Promise<string> {
 export const kill: Scenario = {
   name: 'kill',
   title: 'kill -9 of a shard or of all processes loses and changes nothing that was acknowledged',
+  rounds: 50,
   missing: () => null,
   run
 }

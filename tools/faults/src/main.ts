@@ -2,7 +2,7 @@
  * `npm run test:faults`: breaks what surrounds a running broker, and the broker itself, and checks that nothing acknowledged was
  * lost or changed, nothing hangs and nobody else suffers.
  *
- *   --only NAMES     scenarios, comma separated       --rounds N    rounds of kill -9 (50)
+ *   --only NAMES     scenarios, comma separated       --rounds N    rounds, instead of each scenario's own number
  *   --seed N         seed of everything random        --shards N    shards of Milena (2)
  *   --target kafka   Apache Kafka instead; shows that the checks are right, where they apply
  *   --list           the scenarios                    --keep        leave folders of failed scenarios behind
@@ -25,7 +25,7 @@ const scenarios: readonly Scenario[] = [kill, powerLoss, failedFlush, diskFull, 
 const { values: flags } = parseArgs({
   options: {
     only: { type: 'string' },
-    rounds: { type: 'string', default: '50' },
+    rounds: { type: 'string' },
     seed: { type: 'string' },
     shards: { type: 'string', default: '2' },
     target: { type: 'string', default: 'milena' },
@@ -70,7 +70,7 @@ async function main(): Promise<number> {
       const summary = await scenario.run({
         target,
         shardCount: Number(flags.shards),
-        rounds: Number(flags.rounds),
+        rounds: flags.rounds === undefined ? scenario.rounds : Number(flags.rounds),
         random,
         dir,
         kload,

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { logEnd, startMilena, type MilenaPeer } from '@milena/bench'
 import { Ledger } from './ledger.ts'
 import { missingForVolatileDisk, VolatileDisk } from './mounts.ts'
+import type { Random } from './random.ts'
 import { demand, type Scenario, type ScenarioContext } from './scenario.ts'
 
 const diskMebibytes = 1024
@@ -37,27 +38,38 @@ async function onVolatileDisk(
   }
 }
 
+/** Power is lost under a broker that runs, and back when this resolves; the broker is down then. Resolves with how, in words. */
+async function losePower(disk: VolatileDisk, peer: MilenaPeer, random: Random): Promise<string> {
+  const keep = random.between(0, 3) * 50
+  disk.losePower(random.between(1, 2 ** 31), keep)
+  await peer.kill()
+  await disk.reboot()
+  return `kept ${keep} % of what was not flushed`
+}
+
 export const powerLoss: Scenario = {
   name: 'power-loss',
   title: 'power loss that drops, tears and reorders unflushed writes loses nothing that was acknowledged',
+  rounds: 30,
   missing: ({ target }) =>
     target === 'kafka' ? 'Kafka promises nothing for one node that loses power' : missingForVolatileDisk(),
   run: context =>
     onVolatileDisk(context, async (disk, peer, ledger) => {
-      const { random } = context
-      const rounds = Math.max(1, Math.round(context.rounds / 5))
+      const { random, rounds } = context
       let acked = 0
       for (let round = 1; round <= rounds; round++) {
         await ledger.ask('resume')
-        await sleep(random.between(100, 1200))
-        const keep = random.between(0, 3) * 50
-        disk.losePower(random.between(1, 2 ** 31), keep)
-        await peer.kill()
-        await disk.reboot()
+        await sleep(random.between(50, 900))
+        let words = await losePower(disk, peer, random)
+        if (random.chance(0.25)) {
+          peer.spawn()
+          await sleep(random.between(200, 1000))
+          words += `; again while it started, ${await losePower(disk, peer, random)}`
+        }
         await peer.start()
         const audit = await ledger.verify(60_000)
         acked = audit.acked ?? 0
-        context.say(`round ${round}: kept ${keep} % of what was not flushed; ${acked} acknowledged, ${audit.read} read`)
+        context.say(`round ${round}: ${words}; ${acked} acknowledged, ${audit.read} read`)
       }
       demand(acked > 0, 'nothing was ever acknowledged')
       await ledger.proveSensitivity()
@@ -68,6 +80,7 @@ export const powerLoss: Scenario = {
 export const failedFlush: Scenario = {
   name: 'failed-flush',
   title: 'after a flush that failed nothing is acknowledged that the disk does not have, and the log says so',
+  rounds: 1,
   missing: ({ target }) => (target === 'kafka' ? 'Kafka does not flush before it answers' : missingForVolatileDisk()),
   run: context =>
     onVolatileDisk(context, async (disk, peer, ledger) => {

@@ -224,6 +224,7 @@ async function inParallel<T>(work: readonly T[], width: number, run: (item: T) =
 export const hostileInput: Scenario = {
   name: 'hostile-input',
   title: 'malformed requests get the error they deserve or the end of their connection, and nobody else notices',
+  rounds: 1,
   missing: () => null,
   run: context =>
     besideAGoodClient(context, async (_, port) => {
@@ -245,6 +246,7 @@ const hostileConnectionCount = 1000
 export const hostileConnections: Scenario = {
   name: 'hostile-connections',
   title: 'a thousand connections that announce much, send little or never read cost others nothing',
+  rounds: 1,
   missing: ({ target }) =>
     target === 'kafka' ? 'Kafka allocates what a client announces, and runs out of memory' : null,
   run: context =>
