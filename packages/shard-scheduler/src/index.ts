@@ -5,6 +5,7 @@
  *   other end, called by the entry module of a shard.
  * - `Mesh` is the only way from one shard to another. `openSocketMesh` is the one between processes (gRPC over Unix sockets),
  *   `memoryMeshes` the one inside a process.
+ * - `PeerNetwork` is how a shard talks to shards of other nodes. `MemoryPeerNetwork` connects nodes inside one process.
  * - `Gate` counts work in flight, `StallDetector` tells when the loop was held up, `placePartitions` says which shard gets
  *   what.
  *
@@ -16,9 +17,20 @@ export { GateClosedError, MeshError, ShardStartError, SupervisorError, type Mesh
 export type { Scheduler } from './scheduler.ts'
 export { realScheduler } from './real-scheduler.ts'
 export { defaultMeshLimits, type MeshLimits } from './mesh/mesh-limits.ts'
-export type { MeshCore, PeerLoad } from './mesh/mesh-core.ts'
+export type { MeshCore } from './mesh/mesh-core.ts'
+export type { PeerLoad } from './mesh/link-table.ts'
 export { openSocketMesh, type SocketMesh, type SocketMeshOptions } from './socket-mesh.ts'
 export { memoryMeshes, MemoryMeshNetwork, type MemoryMesh, type MemoryMeshOptions } from './memory-mesh.ts'
+export { SILENCE_MAX_MS } from './peers.ts'
+export type { PeerAddress, PeerMessageHandler, PeerNetwork, PeerService } from './peers.ts'
+export type { Lane } from './mesh/frames.ts'
+export { defaultPeerLimits, OPEN_CALLS_MAX } from './peers/peer-core.ts'
+export {
+  MemoryPeerNetwork,
+  type MemoryPeerNetworkOptions,
+  type MemoryPeerOptions
+} from './peers/memory-peer-network.ts'
+export { idealPath, type MemoryPath } from './peers/memory-wire.ts'
 export { startShards, type SchedulerLog, type Shards, type ShardsOptions } from './supervisor.ts'
 export type { ShardReport, ShardState } from './supervisor/supervised-shard.ts'
 export type { ShardStatus } from './supervisor/control-channel.ts'

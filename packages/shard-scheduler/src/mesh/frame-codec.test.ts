@@ -27,7 +27,13 @@ const answer = fc.record({
   payload: bytes,
   message: fc.string({ unit: 'grapheme' })
 })
-const batch = fc.array(fc.oneof(call, answer), { maxLength: 8 })
+const message = fc.record({
+  kind: fc.constant('message' as const),
+  channel: fc.string({ unit: 'grapheme' }),
+  payload: bytes,
+  lane: fc.constant('urgent' as const)
+})
+const batch = fc.array(fc.oneof(call, answer, message), { maxLength: 8 })
 
 test('Every batch comes back as it was encoded.', () => {
   fc.assert(fc.property(batch, frames => assert.deepEqual(plain(decodeBatch(encodeBatch(frames))), plain(frames))))
@@ -95,6 +101,7 @@ function toReference(frame: Frame): object {
   // proto3 omits what equals the default, and so does `toObject` for absent fields: leave empty ones out.
   const payload = frame.payload.length === 0 ? {} : { payload: frame.payload }
   if (frame.kind === 'call') return { call: { id: frame.id, service: frame.service, ...payload } }
+  if (frame.kind === 'message') return { message: { channel: frame.channel, ...payload } }
   const status = frame.status === 'ok' ? {} : { status: statuses[frame.status] }
   const message = frame.message === '' ? {} : { message: frame.message }
   return { answer: { id: frame.id, ...status, ...payload, ...message } }

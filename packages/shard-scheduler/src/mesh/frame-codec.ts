@@ -7,7 +7,7 @@
  * the received bytes.
  */
 import protobuf from 'protobufjs/minimal.js'
-import type { AnswerFrame, AnswerStatus, CallFrame, Frame } from './frames.ts'
+import type { AnswerFrame, AnswerStatus, CallFrame, Frame, MessageFrame } from './frames.ts'
 
 const { Reader, Writer } = protobuf
 
@@ -28,7 +28,8 @@ export function encodeBatch(frames: readonly Frame[]): Buffer {
   for (const frame of frames) {
     writer.uint32(FIELD_1_BYTES).fork()
     if (frame.kind === 'call') writeCall(writer, frame)
-    else writeAnswer(writer, frame)
+    else if (frame.kind === 'answer') writeAnswer(writer, frame)
+    else writeMessage(writer, frame)
     writer.ldelim()
   }
   return writer.finish() as Buffer
@@ -63,15 +64,23 @@ function writeAnswer(writer: protobuf.Writer, answer: AnswerFrame): void {
   writer.ldelim()
 }
 
+function writeMessage(writer: protobuf.Writer, message: MessageFrame): void {
+  writer.uint32(FIELD_3_BYTES).fork()
+  writer.uint32(FIELD_1_BYTES).string(message.channel)
+  if (message.payload.length > 0) writer.uint32(FIELD_2_BYTES).bytes(message.payload)
+  writer.ldelim()
+}
+
 function readFrame(reader: protobuf.Reader, end: number): Frame {
   let frame: Frame | undefined
   while (reader.pos < end) {
     const tag = reader.uint32()
     if (tag === FIELD_1_BYTES) frame = readCall(reader, messageEnd(reader))
     else if (tag === FIELD_2_BYTES) frame = readAnswer(reader, messageEnd(reader))
+    else if (tag === FIELD_3_BYTES) frame = readMessage(reader, messageEnd(reader))
     else reader.skipType(tag & 7)
   }
-  if (frame === undefined) throw new RangeError('a frame is a call or an answer')
+  if (frame === undefined) throw new RangeError('a frame is a call, an answer or a message')
   return frame
 }
 
@@ -105,6 +114,18 @@ function readAnswer(reader: protobuf.Reader, end: number): AnswerFrame {
   const known = STATUSES[status]
   if (known === undefined) throw new RangeError(`answer status ${status} is unknown`)
   return { kind: 'answer', id, status: known, payload, message }
+}
+
+function readMessage(reader: protobuf.Reader, end: number): MessageFrame {
+  let channel = ''
+  let payload: Uint8Array = NO_BYTES
+  while (reader.pos < end) {
+    const tag = reader.uint32()
+    if (tag === FIELD_1_BYTES) channel = reader.string()
+    else if (tag === FIELD_2_BYTES) payload = reader.bytes()
+    else reader.skipType(tag & 7)
+  }
+  return { kind: 'message', channel, payload, lane: 'urgent' }
 }
 
 /** Reads a length and returns where the message ends; throws when that is behind the bytes received. */

@@ -1,6 +1,7 @@
 /**
- * What travels between two shards: calls and their answers. A transport carries lists of frames, in order, and knows nothing
- * else. Sizes are counted as payload plus a flat overhead, the same on both sides, so that bounds mean the same everywhere.
+ * What travels between two shards: calls, their answers, and messages that need none. A transport carries lists of frames, in
+ * order, and knows nothing else. Sizes are counted as payload plus a flat overhead, the same on both sides, so that bounds mean
+ * the same everywhere.
  */
 
 /** Bytes that a frame is counted with besides its payload: its objects here, its fields on the wire. */
@@ -30,12 +31,30 @@ export interface AnswerFrame {
   readonly message: string
 }
 
-export type Frame = CallFrame | AnswerFrame
+/**
+ * Which of two queues of a link a message waits in. `bulk` is sent when nothing urgent waits; calls and answers are urgent.
+ */
+export type Lane = 'urgent' | 'bulk'
+
+export interface MessageFrame {
+  readonly kind: 'message'
+  readonly channel: string
+  /** At the sender: its own bytes, which nobody changes. At the receiver: valid while it is handled. */
+  readonly payload: Uint8Array
+  /** The sender's; does not travel. */
+  readonly lane: Lane
+}
+
+export type Frame = CallFrame | AnswerFrame | MessageFrame
 
 /** Bytes that a frame counts for. */
 export function frameBytes(frame: Frame): number {
-  const text = frame.kind === 'call' ? frame.service : frame.message
-  return frame.payload.length + text.length + FRAME_OVERHEAD_BYTES
+  return frame.payload.length + textOf(frame).length + FRAME_OVERHEAD_BYTES
+}
+
+function textOf(frame: Frame): string {
+  if (frame.kind === 'message') return frame.channel
+  return frame.kind === 'call' ? frame.service : frame.message
 }
 
 /** One direction-pair to one incarnation of one shard: in order, nothing twice, gone for good once it is down. */

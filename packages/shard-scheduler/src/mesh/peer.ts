@@ -3,8 +3,8 @@
  * one. Single-threaded, no I/O: a transport brings links and frames, a `Scheduler` brings time.
  *
  *     submit ──► pending (id -> call) ──► queue ──next turn, while batchesInFlight < max──► link.send
- *                   ▲                        ▲
- *       answer ─────┘        service's answer┘ ◄── receive(call)
+ *                   ▲                      ▲ ▲
+ *       answer ─────┘                 send ┘ └ service's answer ◄── receive(call)
  *
  * Invariant: a call is settled exactly once, and it is in `pending` until then.
  * Invariant: answers go out on the link that brought their call, or nowhere: ids mean nothing on another link.
@@ -13,7 +13,18 @@ import assert from 'node:assert'
 import { MeshError } from '../errors.ts'
 import type { Scheduler } from '../scheduler.ts'
 import type { DeadlineWheel, WheelEntry } from './deadline-wheel.ts'
-import { frameBytes, type AnswerFrame, type AnswerStatus, type CallFrame, type Frame, type Link } from './frames.ts'
+import { FrameQueue } from './frame-queue.ts'
+import {
+  FRAME_OVERHEAD_BYTES,
+  frameBytes,
+  type AnswerFrame,
+  type AnswerStatus,
+  type CallFrame,
+  type Frame,
+  type Lane,
+  type Link,
+  type MessageFrame
+} from './frames.ts'
 import type { MeshLimits } from './mesh-limits.ts'
 
 const NO_BYTES: Uint8Array = new Uint8Array(0)
@@ -32,32 +43,40 @@ export interface PendingCall extends WheelEntry {
 /** Runs a call that came from a peer. */
 export type CallRunner = (frame: CallFrame, from: number) => Uint8Array | Promise<Uint8Array>
 
+/** Takes a message that came from a peer. */
+export type MessageTaker = (frame: MessageFrame, from: number) => void
+
 /** What a peer needs from its mesh. */
 export interface PeerHost {
+  /** What a peer is called in reasons of errors: "shard" or "peer". */
+  readonly noun: string
   readonly scheduler: Scheduler
   readonly limits: MeshLimits
   readonly wheel: DeadlineWheel<PendingCall>
   readonly runCall: CallRunner
+  readonly takeMessage: MessageTaker
 }
 
 export class Peer {
-  readonly shard: number
+  readonly number: number
   readonly #host: PeerHost
   readonly #pending = new Map<number, PendingCall>()
   #link: Link | undefined
-  #queue: Frame[] = []
+  readonly #queue = new FrameQueue()
   /** Bytes of calls in the queue and in the transport. */
   #callBytes = 0
   /** Bytes of answers in the queue and in the transport. */
   #answerBytes = 0
+  /** Bytes of messages in the queue and in the transport, by lane. */
+  #messageBytes: Record<Lane, number> = { urgent: 0, bulk: 0 }
   #batchesInFlight = 0
   #flushScheduled = false
   /** Calls of this peer that run here. */
   #runningCount = 0
   #nextId = 1
 
-  constructor(shard: number, host: PeerHost) {
-    this.shard = shard
+  constructor(number: number, host: PeerHost) {
+    this.number = number
     this.#host = host
   }
 
@@ -71,9 +90,9 @@ export class Peer {
     return this.#pending.size
   }
 
-  /** Bytes that wait to be sent to the shard, calls and answers. */
+  /** Bytes that wait to be sent to the shard: calls, answers and messages. */
   get queuedBytes(): number {
-    return this.#callBytes + this.#answerBytes
+    return this.#callBytes + this.#answerBytes + this.#messageBytes.urgent + this.#messageBytes.bulk
   }
 
   /** Starts to use `link`. The one before, if any, must have been lost first. */
@@ -85,9 +104,10 @@ export class Peer {
   /** The link is gone: whatever was under way on it ends with `UNREACHABLE`, what was to be sent on it is dropped. */
   detach(reason: string): void {
     this.#link = undefined
-    this.#queue = []
+    this.#queue.clear()
     this.#callBytes = 0
     this.#answerBytes = 0
+    this.#messageBytes = { urgent: 0, bulk: 0 }
     this.#batchesInFlight = 0
     this.#runningCount = 0
     const lost = [...this.#pending.values()]
@@ -95,16 +115,14 @@ export class Peer {
     for (const call of lost) {
       this.#host.wheel.remove(call)
       call.frame.payload = NO_BYTES
-      call.reject(
-        new MeshError('UNREACHABLE', `${reason}, while ${call.frame.service} on shard ${this.shard} was under way`)
-      )
+      call.reject(new MeshError('UNREACHABLE', `${reason}, while ${call.frame.service} on ${this.#name} was under way`))
     }
   }
 
   /** Calls `service` on the shard. Settles exactly once. */
   submit(service: string, payload: Uint8Array, deadlineMs: number): Promise<Uint8Array> {
     const { limits } = this.#host
-    const target = `${service} on shard ${this.shard}`
+    const target = `${service} on ${this.#name}`
     if (payload.length > limits.payloadBytesMax) {
       return refuse('TOO_LARGE', `${payload.length} bytes for ${target}, at most ${limits.payloadBytesMax}`)
     }
@@ -136,6 +154,28 @@ export class Peer {
     })
   }
 
+  /**
+   * Sends a message made of `parts`, which are copied. False: no link, or over the lane's bound. Throws `MeshError` (`TOO_LARGE`)
+   * for a message that will never be taken.
+   */
+  send(channel: string, parts: readonly Uint8Array[], lane: Lane): boolean {
+    const { limits } = this.#host
+    let length = 0
+    for (const part of parts) length += part.length
+    if (length > limits.payloadBytesMax) {
+      const target = `${channel} of ${this.#name}`
+      throw new MeshError('TOO_LARGE', `${length} bytes for ${target}, at most ${limits.payloadBytesMax}`)
+    }
+    if (this.#link === undefined) return false
+    const bytes = length + channel.length + FRAME_OVERHEAD_BYTES
+    const waiting = this.#messageBytes[lane]
+    const bytesMax = lane === 'bulk' ? limits.bulkBytesMax : limits.pendingBytesMax
+    if (waiting > 0 && waiting + bytes > bytesMax) return false
+    this.#messageBytes[lane] = waiting + bytes
+    this.#enqueue({ kind: 'message', channel, payload: joined(parts, length), lane })
+    return true
+  }
+
   /** Ends `call` because its time is up. A call that still waits here is never sent. */
   expire(call: PendingCall): void {
     this.#pending.delete(call.frame.id)
@@ -145,14 +185,15 @@ export class Peer {
       this.#callBytes -= call.bytes
     }
     const state = call.sent ? 'no answer in time' : 'not sent in time'
-    call.reject(new MeshError('DEADLINE', `${state} from ${call.frame.service} on shard ${this.shard}`))
+    call.reject(new MeshError('DEADLINE', `${state} from ${call.frame.service} on ${this.#name}`))
   }
 
   /** Takes frames that arrived on `link`, in their order. Frames of a link that is no longer used are ignored. */
   receive(link: Link, frames: readonly Frame[]): void {
     for (const frame of frames) {
       if (this.#link !== link) return
-      if (frame.kind === 'call') this.#run(link, frame)
+      if (frame.kind === 'message') this.#host.takeMessage(frame, this.number)
+      else if (frame.kind === 'call') this.#run(link, frame)
       else this.#complete(frame)
     }
   }
@@ -176,7 +217,7 @@ export class Peer {
     this.#runningCount++
     let outcome: Uint8Array | Promise<Uint8Array>
     try {
-      outcome = this.#host.runCall(frame, this.shard)
+      outcome = this.#host.runCall(frame, this.number)
     } catch (error) {
       this.#finish(link, frame, 'failed', NO_BYTES, messageOf(error))
       return
@@ -218,7 +259,10 @@ export class Peer {
   }
 
   #scheduleFlush(): void {
-    if (this.#flushScheduled || this.#batchesInFlight >= this.#host.limits.batchesInFlightMax) return
+    const { batchesInFlightMax } = this.#host.limits
+    if (this.#flushScheduled || this.#batchesInFlight >= batchesInFlightMax) return
+    const bulkMayGo = this.#batchesInFlight < batchesInFlightMax / 2
+    if (this.#queue.count('urgent') === 0 && !(bulkMayGo && this.#queue.count('bulk') > 0)) return
     this.#flushScheduled = true
     this.#host.scheduler.nextTurn(this.#flush)
   }
@@ -226,31 +270,28 @@ export class Peer {
   readonly #flush = (): void => {
     this.#flushScheduled = false
     const link = this.#link
-    const queue = this.#queue
     const { batchBytesMax, batchesInFlightMax } = this.#host.limits
-    let start = 0
-    while (
-      link !== undefined &&
-      this.#link === link &&
-      start < queue.length &&
-      this.#batchesInFlight < batchesInFlightMax
-    ) {
-      const end = batchEnd(queue, start, batchBytesMax)
-      const batch = queue.slice(start, end).filter(frame => frame.kind === 'answer' || !frame.abandoned)
-      start = end
-      if (batch.length > 0) this.#send(link, batch)
+    // A link may be lost inside `send`; then the queue was cleared with it.
+    while (link !== undefined && this.#link === link && this.#batchesInFlight < batchesInFlightMax) {
+      const batch = this.#queue.take(batchBytesMax, this.#batchesInFlight < batchesInFlightMax / 2)
+      if (batch.length === 0) break
+      this.#send(link, batch)
     }
-    // A link may be lost inside `send`; then the queue was dropped with it.
-    if (this.#queue === queue) this.#queue = start === queue.length ? [] : queue.slice(start)
   }
 
   #send(link: Link, batch: readonly Frame[]): void {
     let callBytes = 0
     let answerBytes = 0
+    let urgentBytes = 0
+    let bulkBytes = 0
     for (const frame of batch) {
-      if (frame.kind === 'answer') answerBytes += frameBytes(frame)
-      else {
-        callBytes += frameBytes(frame)
+      const bytes = frameBytes(frame)
+      if (frame.kind === 'answer') answerBytes += bytes
+      else if (frame.kind === 'message') {
+        if (frame.lane === 'urgent') urgentBytes += bytes
+        else bulkBytes += bytes
+      } else {
+        callBytes += bytes
         const call = this.#pending.get(frame.id)
         if (call !== undefined) call.sent = true
       }
@@ -261,8 +302,14 @@ export class Peer {
       this.#batchesInFlight--
       this.#callBytes -= callBytes
       this.#answerBytes -= answerBytes
-      if (this.#queue.length > 0) this.#scheduleFlush()
+      this.#messageBytes.urgent -= urgentBytes
+      this.#messageBytes.bulk -= bulkBytes
+      this.#scheduleFlush()
     })
+  }
+
+  get #name(): string {
+    return `${this.#host.noun} ${this.number}`
   }
 
   #takeId(): number {
@@ -273,15 +320,15 @@ export class Peer {
   }
 }
 
-/** Where the batch that begins at `start` ends: at least one frame, then as many as fit. */
-function batchEnd(queue: readonly Frame[], start: number, batchBytesMax: number): number {
-  let bytes = 0
-  let end = start
-  for (; end < queue.length; end++) {
-    bytes += frameBytes(queue[end]!)
-    if (bytes > batchBytesMax && end > start) break
+/** `parts` one after another, in memory of their own. */
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(length)
+  let position = 0
+  for (const part of parts) {
+    bytes.set(part, position)
+    position += part.length
   }
-  return end
+  return bytes
 }
 
 function refuse(code: 'TOO_LARGE' | 'UNREACHABLE' | 'OVERLOADED', message: string): Promise<never> {
