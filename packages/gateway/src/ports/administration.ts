@@ -20,9 +20,11 @@ export interface TopicPartition {
   readonly partition: number
 }
 
-/** What became of one partition of a request; error NONE when it was done. */
+/** What became of one partition of a request. */
 export interface PartitionResult extends TopicPartition {
+  /** NONE: done. */
   readonly error: ErrorName
+  /** Null: the error's usual text. */
   readonly message: string | null
 }
 
@@ -74,10 +76,10 @@ export type QuorumView =
 
 export interface AdministrationPort {
   /**
-   * Elects leaders, for `'all'` those partitions that need it. Partitions whose leader is the right one already answer
-   * ELECTION_NOT_NEEDED (with `'all'` they may be left out); one whose preferred replica cannot lead answers
-   * PREFERRED_LEADER_NOT_AVAILABLE, one without a living replica ELIGIBLE_LEADERS_NOT_AVAILABLE. Resolves when the new leaders
-   * are known here.
+   * Elects leaders; one result a partition, in order, for `'all'` in any order. A partition that is led by whom it should be
+   * answers ELECTION_NOT_NEEDED (with `'all'` it may be left out), one whose preferred replica cannot lead
+   * PREFERRED_LEADER_NOT_AVAILABLE, one without a living replica ELIGIBLE_LEADERS_NOT_AVAILABLE. `unclean` changes nothing
+   * where there is a leader (ELECTION_NOT_NEEDED). Resolves when the new leaders are known here.
    */
   electLeaders(
     kind: ElectionKind,
@@ -85,8 +87,9 @@ export interface AdministrationPort {
     options: { timeoutMs: number }
   ): Promise<PartitionResults>
   /**
-   * Starts or cancels moves; resolves when that is durable, long before a move ends. Errors of a partition:
-   * UNKNOWN_TOPIC_OR_PARTITION, INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR, NO_REASSIGNMENT_IN_PROGRESS.
+   * Starts or cancels moves; one result a request, in order. Resolves when that is durable, long before a move ends. Errors
+   * of a partition: UNKNOWN_TOPIC_OR_PARTITION, INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR (when it may not
+   * change), NO_REASSIGNMENT_IN_PROGRESS.
    */
   alterReassignments(
     requests: readonly ReassignmentRequest[],
@@ -104,30 +107,34 @@ export interface AdministrationPort {
 }
 
 /** Kafka's resource types: what settings belong to. */
-export type ConfigResourceType = 'topic' | 'broker' | 'broker-logger' | 'client-metrics' | 'group'
+export type ConfigResourceType = 'topic' | 'broker' | 'brokerLogger' | 'clientMetrics' | 'group'
 
 export interface ConfigResource {
   readonly type: ConfigResourceType
-  /** Topic, broker id as text ('' with type broker: the defaults of all brokers), ... */
+  /**
+   * A topic that this shard's view shows; the host's own broker id as text, or '' with type `broker` for what was set for all
+   * brokers; the name of a subscription or group.
+   */
   readonly name: string
-  /** Settings that are wanted; null for all. Unknown names are left out of the answer. */
-  readonly keys: readonly string[] | null
 }
 
-/** Kafka's ConfigDef types by their number on the wire: 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password. */
+/** Kafka's types of settings: 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password. */
 export type ConfigType = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9
 
 export interface ConfigDescription extends ConfigView {
   readonly type: ConfigType
   /** What it means, for people. */
   readonly documentation: string
-  /** Where the value comes from and what would come next without it, most significant first; the first one is the value's own. */
+  /**
+   * Where the value comes from and what would come next without it, most significant first: the topic's own value, the
+   * broker's setting of the other name, the default of that. Empty for a topic's setting that brokers do not have.
+   */
   readonly synonyms: readonly { readonly name: string; readonly value: string | null; readonly source: number }[]
 }
 
 export type ConfigsView = { readonly kind: 'done'; readonly configs: readonly ConfigDescription[] } | Refusal
 
 export interface ConfigsPort {
-  /** One result a resource, in order. Values of sensitive settings are null. */
+  /** Every setting of each resource; one result a resource, in order. The gateway picks what the client asked for. */
   describe(resources: readonly ConfigResource[]): Promise<readonly ConfigsView[]>
 }
