@@ -1,7 +1,8 @@
 /**
- * `npm start [-- arguments]` and `npm test [-- files]`: the way in, from a fresh clone with nothing but Node >= 20 and npm.
+ * `npm start [-- arguments]`, `npm run cluster` and `npm test [-- files]`: the way in, from a fresh clone with nothing but Node >= 20 and npm.
  *
  *   npm ─► run.mjs start ─► install what running needs ─► Node 26 becomes `apps/broker/src/cli.ts start ...`
+ *      ├─► run.mjs cluster  (the same, `tools/cluster/src/main.ts`: three such nodes on this machine)
  *      └─► run.mjs test  ─► install everything         ─► Node 26 becomes `tools/setup/src/checks.ts ...`
  *
  * Everything that is said here goes to stderr; stdout belongs to the program that runs.
@@ -23,6 +24,14 @@ const commands = {
       '--disable-warning=ExperimentalWarning',
       join(root, 'apps/broker/src/cli.ts'),
       'start'
+    ]
+  },
+  cluster: {
+    extent: 'runtime',
+    program: [
+      '--conditions=@milena/source',
+      '--disable-warning=ExperimentalWarning',
+      join(root, 'tools/cluster/src/main.ts')
     ]
   },
   test: { extent: 'everything', program: [join(root, 'tools/setup/src/checks.ts')] }
