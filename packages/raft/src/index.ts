@@ -1,8 +1,6 @@
 /**
- * Raft as a pure state machine: inputs in, effects out, no I/O, no clock, no randomness of its own.
- *
- * What is here: the contract (`RaftNode`, its messages, effects, configuration and status) and the arithmetic of majorities,
- * simple and joint. The state machine behind the contract is not written yet: nothing in this package elects or replicates.
+ * Raft as a pure state machine: inputs in, effects out, no I/O, no clock, no randomness of its own. `openRaftNode` opens a
+ * replica; contract.ts says what it is asked and told, effects.ts what it wants done and when to report.
  */
 export type { OpenRaftNode, Outcome, Progress, Proposal, RaftConfig, RaftNode, RaftStatus, Role } from './contract.ts'
 export type { Effect, GiveUpReason } from './effects.ts'
@@ -17,6 +15,8 @@ export type {
   Term,
   TermStarts
 } from './entries.ts'
+export { defaultRaftConfig } from './defaults.ts'
+export { openRaftNode } from './node/raft-node.ts'
 export { voterSets, type Membership, type ReplicaId } from './membership.ts'
 export type {
   Append,

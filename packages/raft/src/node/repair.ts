@@ -1,0 +1,80 @@
+/**
+ * Repair of damaged entries from peers. The replica remembers the terms of what it cannot read; a peer that has the same term
+ * at the end of the damaged range has the same entries (log matching), so what it sends are the same ones, committed or not.
+ */
+import type { EntryId, IndexRange } from '../entries.ts'
+import type { Message } from '../messages.ts'
+import { lastIndexOf, sendMatched } from './following.ts'
+import { membersOf } from './membership-history.ts'
+import type { Replica } from './replica.ts'
+import { becomeFollower } from './roles.ts'
+import { handOver } from './transfer.ts'
+
+type Received<Payload, Kind> = Extract<Message<Payload>, { readonly kind: Kind }>
+
+export function onDamageFound<Payload>(replica: Replica<Payload>, range: IndexRange): void {
+  const { log, role } = replica
+  const start = Math.max(range.start, log.beforeIndex + 1)
+  const end = Math.min(range.end, log.durableIndex + 1)
+  if (start >= end) return
+  replica.damage.add({ start, end })
+  replica.repairTicksLeft = 0
+  replica.quiescent = false
+  if (role.kind === 'leader') handOver(replica, role)
+  if (role.kind !== 'follower') becomeFollower(replica, replica.term, undefined)
+}
+
+export function tickRepair<Payload>(replica: Replica<Payload>, count: number): void {
+  const damaged = replica.damage.first
+  const { memberships, id: from, term, log } = replica
+  if (damaged === undefined) return
+  replica.repairTicksLeft -= count
+  if (replica.repairTicksLeft > 0) return
+  replica.repairTicksLeft = replica.config.electionTicks
+  const others = memberships.current === undefined ? [] : membersOf(memberships.current).filter(id => id !== from)
+  const to = others[replica.repairAttempts++ % others.length]
+  if (to === undefined) return
+  const lastTerm = log.termAt(damaged.end - 1)!
+  replica.send({ kind: 'repairRequest', from, to, term, range: damaged, lastTerm })
+}
+
+export function onRepairRequest<Payload>(replica: Replica<Payload>, message: Received<Payload, 'repairRequest'>): void {
+  const { id: from, term, log, damage } = replica
+  const { from: to, range, lastTerm } = message
+  const end = Math.min(range.end, damage.intactEnd)
+  const same = log.holds(range.end - 1, lastTerm) && range.end - 1 <= log.durableIndex
+  if (same && range.start > log.beforeIndex && range.start < end) {
+    replica.emit({ kind: 'sendRepair', to, term, range: { start: range.start, end } })
+  } else replica.send({ kind: 'repairResponse', from, to, term, range, entries: [] })
+}
+
+export function onRepairResponse<Payload>(
+  replica: Replica<Payload>,
+  message: Received<Payload, 'repairResponse'>
+): void {
+  const { damage, log } = replica
+  const { entries } = message
+  const first = entries[0]
+  const damaged = damage.first
+  if (first === undefined || damaged === undefined || first.index !== damaged.start) return
+  let next = first.index
+  for (const entry of entries) {
+    if (entry.index !== next || !log.holds(entry.index, entry.term)) return
+    next = lastIndexOf(entry) + 1
+  }
+  if (next <= damaged.end) replica.emit({ kind: 'repair', entries })
+}
+
+/** Everything up to and with `index` is whole again. */
+export function onRepaired<Payload>(replica: Replica<Payload>, index: number): void {
+  if (!replica.damage.any) return
+  replica.damage.removeBetween(0, index + 1)
+  replica.repairTicksLeft = 0
+  sendMatched(replica)
+}
+
+/** Entries up to `before` were dropped: they need no repair. */
+export function onCompacted<Payload>(replica: Replica<Payload>, before: EntryId): void {
+  replica.log.compact(before)
+  replica.damage.removeBetween(0, before.index + 1)
+}
