@@ -13,7 +13,7 @@ import { ReceiveMemory } from './connections/receive-memory.ts'
 import { TimerEntry, TimerWheel } from './connections/timer-wheel.ts'
 import { TurnQueue } from './connections/turn-queue.ts'
 import { FetchSessionCache } from './fetch-sessions.ts'
-import { allHandlers } from './handlers/all.ts'
+import { handlersFor } from './handlers/all.ts'
 import { HandlerTable } from './handlers/table.ts'
 import type { GatewayHost } from './ports.ts'
 import { DRAIN_MS, type GatewaySettings, gatewaySettings } from './settings.ts'
@@ -75,7 +75,7 @@ class ListeningGateway implements Gateway {
       counters,
       timers: new TimerWheel(host.clock),
       fetchSessions: new FetchSessionCache(host.clock, settings.fetchSessionsMax),
-      table: new HandlerTable(allHandlers, counters),
+      table: new HandlerTable(handlersFor(host), counters),
       memory: new ReceiveMemory(settings.receiveBufferBytesMax),
       admission: new RequestAdmission(host.admission, settings.queuedRequestBytesMax),
       turns: new TurnQueue()

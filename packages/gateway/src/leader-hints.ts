@@ -2,6 +2,7 @@
  * Leader hints (KIP-951): an answer that says "not me" also says who, so that the client goes there at once instead of asking
  * for metadata first. Collects the endpoints that one response has to list.
  */
+import type { ErrorName } from '@milena/wire-protocol'
 import type { RequestContext } from './handler.ts'
 
 export interface LeaderHint {
@@ -24,11 +25,16 @@ export class LeaderHints {
     this.#context = context
   }
 
-  /** Who leads the partition as far as this shard knows; undefined when it knows of no leader. */
-  leaderOf(topicId: string, partition: number): LeaderHint | undefined {
-    const view = this.#context.host.cluster.view().topicById(topicId)?.partitions[partition]
-    if (view === undefined || view.leader < 0) return undefined
-    this.#leaderIds.add(view.leader)
+  /**
+   * Who leads the partition as far as this shard knows, -1 for nobody; undefined when it cannot say. After NOT_LEADER_OR_FOLLOWER
+   * that we lead it ourselves is old news: the view has not heard yet of what the partition knows.
+   */
+  leaderOf(topicId: string, partition: number, error: ErrorName): LeaderHint | undefined {
+    const { cluster, brokerId } = this.#context.host
+    const view = cluster.view().topicById(topicId)?.partitions[partition]
+    if (view === undefined) return undefined
+    if (view.leader === brokerId && error === 'NOT_LEADER_OR_FOLLOWER') return undefined
+    if (view.leader >= 0) this.#leaderIds.add(view.leader)
     return { leaderId: view.leader, leaderEpoch: view.leaderEpoch }
   }
 

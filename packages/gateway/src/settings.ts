@@ -131,6 +131,9 @@ export const AUTO_CREATE_TOPICS_PER_REQUEST_MAX = 100
 /** Partitions, topics or keys one request may name: bounds the answer too. More closes the connection. */
 export const REQUEST_ITEMS_MAX = 200_000
 
+/** Partitions in one answer of DescribeTopicPartitions (`max.request.partition.size.limit`); the rest comes with the next page. */
+export const DESCRIBED_PARTITIONS_MAX = 2000
+
 /** Resolution of the one timer behind every timeout of a gateway. */
 export const TIMER_TICK_MS = 10
 

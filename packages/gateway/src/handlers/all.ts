@@ -1,16 +1,28 @@
-/** Every API this gateway serves (ApiVersions adds itself). Adding an API is adding a file here and a line below. */
+/**
+ * Every API this gateway serves (ApiVersions adds itself): those that any host can do, and those that need a port that hosts
+ * may lack. Adding an API is adding a file here and a line below.
+ */
 import { type AnyHandler, anyHandler } from '../handler.ts'
+import type { AdministrationPort, ConfigsPort, GatewayHost } from '../ports.ts'
+import { alterPartitionReassignmentsHandler } from './administration/alter-partition-reassignments.ts'
 import { createTopicsHandler } from './create-topics.ts'
 import { deleteTopicsHandler } from './delete-topics.ts'
 import { describeClusterHandler } from './describe-cluster.ts'
+import { describeConfigsHandler } from './administration/describe-configs.ts'
+import { describeQuorumHandler } from './administration/describe-quorum.ts'
+import { describeTopicPartitionsHandler } from './describe-topic-partitions.ts'
+import { electLeadersHandler } from './administration/elect-leaders.ts'
 import { fetchHandler } from './fetch.ts'
 import { findCoordinatorHandler } from './find-coordinator.ts'
 import { initProducerIdHandler } from './init-producer-id.ts'
 import { listOffsetsHandler } from './list-offsets.ts'
+import { listPartitionReassignmentsHandler } from './administration/list-partition-reassignments.ts'
 import { metadataHandler } from './metadata.ts'
+import { offsetForLeaderEpochHandler } from './offset-for-leader-epoch.ts'
 import { produceHandler } from './produce.ts'
+import { unregisterBrokerHandler } from './administration/unregister-broker.ts'
 
-export const allHandlers: readonly AnyHandler[] = [
+const always: readonly AnyHandler[] = [
   anyHandler(produceHandler),
   anyHandler(fetchHandler),
   anyHandler(listOffsetsHandler),
@@ -19,5 +31,26 @@ export const allHandlers: readonly AnyHandler[] = [
   anyHandler(createTopicsHandler),
   anyHandler(deleteTopicsHandler),
   anyHandler(initProducerIdHandler),
-  anyHandler(describeClusterHandler)
+  anyHandler(offsetForLeaderEpochHandler),
+  anyHandler(describeClusterHandler),
+  anyHandler(describeTopicPartitionsHandler)
 ]
+
+const withAdministration = (port: AdministrationPort): readonly AnyHandler[] => [
+  anyHandler(electLeadersHandler(port)),
+  anyHandler(alterPartitionReassignmentsHandler(port)),
+  anyHandler(listPartitionReassignmentsHandler(port)),
+  anyHandler(describeQuorumHandler(port)),
+  anyHandler(unregisterBrokerHandler(port))
+]
+
+const withConfigs = (port: ConfigsPort): readonly AnyHandler[] => [anyHandler(describeConfigsHandler(port))]
+
+/** What a gateway in front of `host` serves. */
+export function handlersFor({ administration, configs }: GatewayHost): readonly AnyHandler[] {
+  return [
+    ...always,
+    ...(administration === undefined ? [] : withAdministration(administration)),
+    ...(configs === undefined ? [] : withConfigs(configs))
+  ]
+}

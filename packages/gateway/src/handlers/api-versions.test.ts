@@ -1,7 +1,10 @@
 import { apis, errorCode } from '@milena/wire-protocol'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createGateway } from '../gateway.ts'
+import { RawClient } from '../testing/raw-client.ts'
 import { ServedGateway } from '../testing/served-gateway.ts'
-import { allHandlers } from './all.ts'
+import { MemoryHost } from '../testing/memory-host.ts'
+import { handlersFor } from './all.ts'
 
 let served: ServedGateway
 beforeAll(async () => void (served = await ServedGateway.start()))
@@ -11,12 +14,36 @@ const software = { clientSoftwareName: 'test-client', clientSoftwareVersion: '1.
 
 test('every version lists exactly the handlers of the table and ApiVersions itself, sorted by key', async () => {
   const client = await served.connect()
-  const expected = [...allHandlers.map(({ api, versions }) => [api.key, versions.min, versions.max]), [18, 0, 4]]
+  const expected = [
+    ...handlersFor(served.host).map(({ api, versions }) => [api.key, versions.min, versions.max]),
+    [18, 0, 4]
+  ]
   expected.sort((a, b) => (a[0] ?? 0) - (b[0] ?? 0))
   for (let version = 0; version <= 4; version++) {
     const { apiKeys, errorCode } = await client.request(apis.apiVersions, version, version < 3 ? {} : software)
     expect(errorCode).toBe(0)
     expect(apiKeys.map(key => [key.apiKey, key.minVersion, key.maxVersion])).toEqual(expected)
+  }
+})
+
+test('what needs a port that the host lacks is neither listed nor served', async () => {
+  const { administration: _, configs: __, ...bare } = new MemoryHost()
+  const listeners = [{ name: 'PLAINTEXT', host: '127.0.0.1', port: 0 }]
+  const gateway = createGateway({ host: bare, listeners })
+  const [bound] = await gateway.listen()
+  const client = await RawClient.connect(bound?.port ?? 0)
+  try {
+    const listed = new Set((await client.request(apis.apiVersions, 4, software)).apiKeys.map(key => key.apiKey))
+    const all = handlersFor(served.host).map(({ api }) => api.key)
+    const missing = all.filter(key => !listed.has(key)).sort((a, b) => a - b)
+    const { describeConfigs, electLeaders, alterPartitionReassignments } = apis
+    const { listPartitionReassignments, describeQuorum, unregisterBroker } = apis
+    const optional = [describeConfigs, electLeaders, alterPartitionReassignments, listPartitionReassignments]
+    expect(missing).toEqual([...optional, describeQuorum, unregisterBroker].map(api => api.key))
+    await expect(client.request(apis.describeQuorum, 2, { topics: [] })).rejects.toThrow('closed')
+  } finally {
+    client.close()
+    await gateway.close({ drainMs: 100 })
   }
 })
 

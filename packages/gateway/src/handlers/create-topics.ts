@@ -12,7 +12,7 @@ import {
 } from '@milena/wire-protocol'
 import type { Handler, RequestContext } from '../handler.ts'
 import type { TopicRequest, TopicResult } from '../ports.ts'
-import { topicNameProblem } from '../topic-names.ts'
+import { METADATA_TOPIC, topicNameProblem } from '../topic-names.ts'
 
 type Request = RequestOf<typeof apis.createTopics>
 type RequestedTopic = Request['topics'][number]
@@ -47,7 +47,7 @@ export const createTopicsHandler: Handler<typeof apis.createTopics> = {
   refuse: (_context, request, error) => ({ topics: request.topics.map(({ name }) => refused(name, error, null)) })
 }
 
-const DUPLICATE: Problem = { error: 'INVALID_REQUEST', message: 'The topic is named more than once in the request' }
+const DUPLICATE: Problem = { error: 'INVALID_REQUEST', message: 'Duplicate topic name.' }
 
 function duplicateNames(topics: readonly RequestedTopic[]): ReadonlySet<string> {
   const seen = new Set<string>()
@@ -59,7 +59,7 @@ function duplicateNames(topics: readonly RequestedTopic[]): ReadonlySet<string> 
 function topicRequest(topic: RequestedTopic): TopicRequest {
   return {
     name: topic.name,
-    partitionCount: topic.assignments.length > 0 ? topic.assignments.length : topic.numPartitions,
+    partitionCount: topic.numPartitions,
     replicationFactor: topic.replicationFactor,
     assignments: topic.assignments.map(({ partitionIndex, brokerIds }) => ({ partition: partitionIndex, brokerIds })),
     configs: topic.configs
@@ -69,46 +69,78 @@ function topicRequest(topic: RequestedTopic): TopicRequest {
 function problemOf(context: RequestContext, topic: RequestedTopic): Problem | null {
   const nameProblem = topicNameProblem(topic.name)
   if (nameProblem !== null) return { error: 'INVALID_TOPIC_EXCEPTION', message: nameProblem }
+  if (topic.name === METADATA_TOPIC) {
+    return { error: 'INVALID_REQUEST', message: `Creation of internal topic ${METADATA_TOPIC} is prohibited.` }
+  }
   if (topic.assignments.length > 0) return assignmentProblem(context, topic)
   if (topic.replicationFactor === 0 || topic.replicationFactor < -1) {
     return {
       error: 'INVALID_REPLICATION_FACTOR',
-      message: 'The replication factor must be above 0, or -1 for the default'
+      message: 'Replication factor must be larger than 0, or -1 to use the default value.'
     }
   }
   if (topic.numPartitions === 0 || topic.numPartitions < -1) {
-    return { error: 'INVALID_PARTITIONS', message: 'The number of partitions must be above 0, or -1 for the default' }
+    return {
+      error: 'INVALID_PARTITIONS',
+      message: 'Number of partitions was set to an invalid non-positive value.'
+    }
   }
   return null
 }
 
 function assignmentProblem(context: RequestContext, topic: RequestedTopic): Problem | null {
   const { assignments, numPartitions, replicationFactor } = topic
-  if (replicationFactor !== -1 || numPartitions !== -1) {
-    const message = 'With a manual assignment the number of partitions and the replication factor must both be -1'
+  const unset = (what: string): Problem => {
+    const message = `A manual partition assignment was specified, but ${what} was not set to -1.`
     return { error: 'INVALID_REQUEST', message }
   }
-  const known = new Set(
+  if (replicationFactor !== -1) return unset('replication factor')
+  if (numPartitions !== -1) return unset('numPartitions')
+  const message = shapeProblem(assignments) ?? brokerProblem(context, assignments)
+  return message === null ? null : { error: 'INVALID_REPLICA_ASSIGNMENT', message }
+}
+
+function shapeProblem(assignments: RequestedTopic['assignments']): string | null {
+  const factor = assignments[0]?.brokerIds.length ?? 0
+  const placed = new Set<number>()
+  for (const { partitionIndex, brokerIds } of assignments) {
+    if (placed.has(partitionIndex)) {
+      return `Found multiple manual partition assignments for partition ${partitionIndex}`
+    }
+    placed.add(partitionIndex)
+    if (brokerIds.length === 0) return 'The manual partition assignment includes an empty replica list.'
+    const twice = firstRepeated(brokerIds)
+    if (twice !== undefined) return `The manual partition assignment includes the broker ${twice} more than once.`
+    if (brokerIds.length !== factor) {
+      return `The manual partition assignment includes a partition with ${brokerIds.length} replica(s), but this is not consistent with previous partitions, which have ${factor} replica(s).`
+    }
+  }
+  for (let partition = 0; partition < assignments.length; partition++) {
+    if (!placed.has(partition)) return 'partitions should be a consecutive 0-based integer sequence'
+  }
+  return null
+}
+
+function firstRepeated(ids: readonly number[]): number | undefined {
+  const seen = new Set<number>()
+  return ids.find(id => seen.size === seen.add(id).size)
+}
+
+function brokerProblem(context: RequestContext, assignments: RequestedTopic['assignments']): string | null {
+  const brokers = new Map(
     context.host.cluster
       .view()
       .brokers(context.dial)
-      .map(broker => broker.id)
+      .map(broker => [broker.id, broker])
   )
-  const covered = new Set(assignments.map(assignment => assignment.partitionIndex))
-  const replicaCount = assignments[0]?.brokerIds.length ?? 0
-  const bad = (message: string): Problem => ({ error: 'INVALID_REPLICA_ASSIGNMENT', message })
-  if (covered.size < assignments.length) return bad('A partition is assigned more than once')
-  for (let partition = 0; partition < assignments.length; partition++) {
-    if (!covered.has(partition)) return bad('The assigned partitions are not numbered from 0 without a gap')
-  }
   for (const { partitionIndex, brokerIds } of assignments) {
-    if (brokerIds.length === 0) return bad(`Partition ${partitionIndex} is assigned to no broker`)
-    if (brokerIds.length !== replicaCount)
-      return bad(`Partition ${partitionIndex} has another number of replicas than the first`)
-    if (new Set(brokerIds).size < brokerIds.length) return bad(`Partition ${partitionIndex} has a broker twice`)
-    const unknown = brokerIds.find(id => !known.has(id))
-    if (unknown !== undefined)
-      return bad(`Partition ${partitionIndex} is assigned to broker ${unknown}, which does not exist`)
+    const unknown = brokerIds.find(id => !brokers.has(id))
+    if (unknown !== undefined) {
+      return `The manual partition assignment includes broker ${unknown}, but no such broker is registered.`
+    }
+    if (brokerIds.every(id => brokers.get(id)?.fenced)) {
+      return `All brokers specified in the manual partition assignment for partition ${partitionIndex} are fenced or in controlled shutdown.`
+    }
   }
   return null
 }

@@ -13,9 +13,12 @@ export const describeClusterHandler: Handler<typeof apis.describeCluster> = {
   versions: { min: 0, max: 2 },
   handle(context, request) {
     if (request.endpointType === ENDPOINT_CONTROLLERS) {
-      return refused('MISMATCHED_ENDPOINT_TYPE', 'Controllers were asked for, this is an endpoint of brokers')
+      const message = 'The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER'
+      return refused('MISMATCHED_ENDPOINT_TYPE', message)
     }
-    if (request.endpointType !== ENDPOINT_BROKERS) return refused('UNSUPPORTED_ENDPOINT_TYPE', null)
+    if (request.endpointType !== ENDPOINT_BROKERS) {
+      return refused('UNSUPPORTED_ENDPOINT_TYPE', `Unsupported endpoint type ${request.endpointType}`)
+    }
     const view = context.host.cluster.view()
     return {
       clusterId: view.clusterId,

@@ -247,7 +247,7 @@ function describe(
   if (outcome.kind === 'refused') {
     const moved = outcome.error === 'NOT_LEADER_OR_FOLLOWER' || outcome.error === 'FENCED_LEADER_EPOCH'
     const topicId = entry.foundTopicId
-    const currentLeader = moved && topicId !== null ? hints?.leaderOf(topicId, partition) : undefined
+    const currentLeader = moved && topicId !== null ? hints?.leaderOf(topicId, partition, outcome.error) : undefined
     return {
       ...common,
       errorCode: errorCode(outcome.error),

@@ -11,6 +11,8 @@ type Result = NonNullable<NonNullable<Response['topics']>[number]['partitions']>
 const CONSUMER_REPLICA_ID = -1
 const DEBUGGING_REPLICA_ID = -2
 const READ_COMMITTED = 1
+const LEADER_EPOCHS_FROM = 4
+const OFFSET_NOT_AVAILABLE_FROM = 5
 
 /** Negative timestamps are names of offsets; each came with a version of the API. */
 const NAMED_OFFSETS = new Map<bigint, { readonly since: number; readonly spec: OffsetSpec }>([
@@ -89,16 +91,21 @@ async function look(
   if ('error' in partition) return refused(requested, partition.error)
   const { currentLeaderEpoch } = requested
   const outcome = await partition.offsetFor(spec, { isolation, currentLeaderEpoch, leaderOnly })
-  if (outcome.kind === 'refused') return refused(requested, outcome.error)
+  if (outcome.kind === 'refused') return refused(requested, errorFor(outcome.error, context.apiVersion))
   const { offset, timestamp, leaderEpoch } = outcome
   return {
     partitionIndex: requested.partitionIndex,
     errorCode: 0,
     timestamp,
     offset,
-    // Version 4 brought the field; before, anything but its default cannot be said.
-    leaderEpoch: context.apiVersion >= 4 ? leaderEpoch : -1
+    // Before the version that brought the field, anything but its default cannot be said.
+    leaderEpoch: context.apiVersion >= LEADER_EPOCHS_FROM ? leaderEpoch : -1
   }
+}
+
+/** Clients of older versions do not know OFFSET_NOT_AVAILABLE (KIP-207); both errors make a client ask again. */
+function errorFor(error: ErrorName, apiVersion: number): ErrorName {
+  return error === 'OFFSET_NOT_AVAILABLE' && apiVersion < OFFSET_NOT_AVAILABLE_FROM ? 'LEADER_NOT_AVAILABLE' : error
 }
 
 /** Undefined for a named offset that this version of the API does not have. */

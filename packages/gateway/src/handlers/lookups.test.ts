@@ -70,6 +70,94 @@ test('ListOffsets tells unknown topics, partitions and epochs, and partitions na
   expect(unknown.topics[0]?.partitions[0]?.errorCode).toBe(errorCode('UNKNOWN_TOPIC_OR_PARTITION'))
 })
 
+test('ListOffsets of a follower is refused, but not to a debugging tool', async () => {
+  served.host.cluster.addTopic('a')
+  served.host.cluster.partition('a', 0).beginEpoch(2, 'follower')
+  for (let version = 1; version <= 11; version++) {
+    const topics = [{ name: 'a', partitions: [{ partitionIndex: 0, timestamp: -1n }] }]
+    const consumer = await client.request(apis.listOffsets, version, { replicaId: -1, topics })
+    expect(consumer.topics[0]?.partitions[0]).toMatchObject({
+      errorCode: errorCode('NOT_LEADER_OR_FOLLOWER'),
+      offset: -1n
+    })
+    const debugging = await client.request(apis.listOffsets, version, { replicaId: -2, topics })
+    expect(debugging.topics[0]?.partitions[0]).toMatchObject({ errorCode: 0, offset: 0n })
+  }
+  const fenced = await listOffsets(4, [{ partitionIndex: 0, timestamp: -1n, currentLeaderEpoch: 1 }])
+  expect(fenced.topics[0]?.partitions[0]?.errorCode).toBe(errorCode('FENCED_LEADER_EPOCH'))
+})
+
+test('a leader that does not know its offsets yet says so in words that each version knows', async () => {
+  served.host.cluster.addTopic('a')
+  served.host.cluster.partition('a', 0).refuseOffsets = 'OFFSET_NOT_AVAILABLE'
+  for (let version = 1; version <= 11; version++) {
+    const { topics } = await listOffsets(version, [{ partitionIndex: 0, timestamp: -1n }])
+    const expected = version >= 5 ? 'OFFSET_NOT_AVAILABLE' : 'LEADER_NOT_AVAILABLE'
+    expect(topics[0]?.partitions[0]?.errorCode).toBe(errorCode(expected))
+  }
+})
+
+test('every version of OffsetForLeaderEpoch tells where each epoch ends', async () => {
+  served.host.cluster.addTopic('a')
+  const partition = served.host.cluster.partition('a', 0)
+  const append = () =>
+    partition.append(testBatch({ recordCount: 5 }), { acks: 1, timeoutMs: 0, apiVersion: 9, transactionalId: null })
+  await append()
+  partition.beginEpoch(3, 'leader')
+  await append()
+  for (let version = 2; version <= 4; version++) {
+    const asked = [0, 1, 3, 4, -1].map(leaderEpoch => ({ partition: 0, leaderEpoch, currentLeaderEpoch: 3 }))
+    const response = await client.request(apis.offsetForLeaderEpoch, version, {
+      topics: [{ topic: 'a', partitions: asked }]
+    })
+    const told = response.topics[0]?.partitions.map(each => [each.errorCode, each.leaderEpoch, each.endOffset])
+    expect(told).toEqual([
+      [0, 0, 5n],
+      [0, 0, 5n],
+      [0, 3, 10n],
+      [0, -1, -1n],
+      [0, -1, -1n]
+    ])
+  }
+})
+
+test('OffsetForLeaderEpoch tells unknown topics, partitions and epochs, and that a follower cannot say', async () => {
+  served.host.cluster.addTopic('a', 2)
+  served.host.cluster.partition('a', 0).beginEpoch(3, 'leader')
+  served.host.cluster.partition('a', 1).beginEpoch(3, 'follower')
+  const { topics } = await client.request(apis.offsetForLeaderEpoch, 4, {
+    topics: [
+      { topic: 'nope', partitions: [{ partition: 0, leaderEpoch: 0 }] },
+      {
+        topic: 'a',
+        partitions: [
+          { partition: 9, leaderEpoch: 0 },
+          { partition: 0, leaderEpoch: 0, currentLeaderEpoch: 2 },
+          { partition: 0, leaderEpoch: 0, currentLeaderEpoch: 4 },
+          { partition: 1, leaderEpoch: 0, currentLeaderEpoch: 4 },
+          { partition: 1, leaderEpoch: 0 }
+        ]
+      }
+    ]
+  })
+  const errors = topics.map(topic => topic.partitions.map(each => each.errorCode))
+  expect(errors).toEqual([
+    [errorCode('UNKNOWN_TOPIC_OR_PARTITION')],
+    (
+      [
+        'UNKNOWN_TOPIC_OR_PARTITION',
+        'FENCED_LEADER_EPOCH',
+        'UNKNOWN_LEADER_EPOCH',
+        'UNKNOWN_LEADER_EPOCH',
+        'NOT_LEADER_OR_FOLLOWER'
+      ] as const
+    ).map(error => errorCode(error))
+  ])
+  for (const each of topics.flatMap(topic => topic.partitions)) {
+    expect([each.leaderEpoch, each.endOffset]).toEqual([-1, -1n])
+  }
+})
+
 test('every version of InitProducerId gives each idempotent producer an id of its own', async () => {
   const ids = new Set<bigint>()
   for (let version = 0; version <= 5; version++) {
@@ -140,7 +228,7 @@ test('every version of DescribeCluster lists the brokers, fenced ones only when 
 
 test('DescribeCluster is asked for controllers in vain', async () => {
   const controllers = await client.request(apis.describeCluster, 1, { endpointType: 2 })
-  expect(controllers.errorCode).toBe(errorCode('MISMATCHED_ENDPOINT_TYPE'))
+  expect(controllers).toMatchObject({ errorCode: errorCode('MISMATCHED_ENDPOINT_TYPE'), controllerId: -1, brokers: [] })
   const nonsense = await client.request(apis.describeCluster, 1, { endpointType: 9 })
   expect(nonsense.errorCode).toBe(errorCode('UNSUPPORTED_ENDPOINT_TYPE'))
 })

@@ -55,6 +55,35 @@ test('a partition without a leader says LEADER_NOT_AVAILABLE', async () => {
   expect(topics[0]?.partitions.map(partition => partition.errorCode)).toEqual([0, errorCode('LEADER_NOT_AVAILABLE')])
 })
 
+test('a leader that is fenced is none, its epoch stays told', async () => {
+  served.host.cluster.addTopic('a')
+  served.host.cluster.describePartition('a', 0, { leader: 3, leaderEpoch: 5, replicas: [3, 2], inSyncReplicas: [3] })
+  for (let version = 0; version <= 13; version++) {
+    const { topics } = await client.request(apis.metadata, version, { topics: [{ name: 'a' }] })
+    expect(topics[0]).toMatchObject({ errorCode: 0 })
+    const leaderEpoch = version >= 7 ? 5 : -1
+    const [partition] = topics[0]?.partitions ?? []
+    expect(partition).toMatchObject({ errorCode: errorCode('LEADER_NOT_AVAILABLE'), leaderId: -1, leaderEpoch })
+  }
+})
+
+test('replicas that are down are told as offline; version 0 leaves them out and says so', async () => {
+  served.host.cluster.addTopic('a')
+  const change = { replicas: [3, 1, 2], inSyncReplicas: [1, 2], offlineReplicas: [3] }
+  served.host.cluster.describePartition('a', 0, change)
+  for (let version = 0; version <= 13; version++) {
+    const { topics } = await client.request(apis.metadata, version, { topics: [{ name: 'a' }] })
+    const [partition] = topics[0]?.partitions ?? []
+    expect(partition).toMatchObject({
+      errorCode: version === 0 ? errorCode('REPLICA_NOT_AVAILABLE') : 0,
+      leaderId: 1,
+      replicaNodes: version === 0 ? [1, 2] : [3, 1, 2],
+      isrNodes: [1, 2],
+      offlineReplicas: version >= 5 ? [3] : []
+    })
+  }
+})
+
 test('an unknown topic is made when broker and request allow it, and is there in the same answer', async () => {
   for (let version = 0; version <= 13; version++) {
     const name = `made-by-v${version}`

@@ -15,9 +15,12 @@ import { topicNameProblem } from '../topic-names.ts'
 type Request = RequestOf<typeof apis.metadata>
 type Response = ResponseInput<typeof apis.metadata>
 type Topic = NonNullable<Response['topics']>[number]
+type Partition = NonNullable<Topic['partitions']>[number]
 
 /** First version that may ask by topic id. */
 const TOPIC_IDS_FROM = 12
+/** First version whose clients know that replicas can be down: before, those are left out and REPLICA_NOT_AVAILABLE says so. */
+const ALL_REPLICAS_FROM = 1
 
 export const metadataHandler: Handler<typeof apis.metadata> = {
   api: apis.metadata,
@@ -73,12 +76,14 @@ const AUTO_CREATE_TIMEOUT_MS = 10_000
 
 function respond(context: RequestContext, request: Request, errors: ReadonlyMap<string, ErrorName>): Response {
   const view = context.host.cluster.view()
+  const brokers = view.brokers(context.dial).filter(broker => !broker.fenced)
+  const describer = new TopicDescriber(context, request, new Set(brokers.map(broker => broker.id)))
   const topics: Topic[] = []
-  if (asksForAll(context, request)) for (const topic of view.topics()) topics.push(describe(context, request, topic))
-  else if (asksById(request)) addById(context, request, view, topics)
-  else addByName(context, request, view, topics, errors)
+  if (asksForAll(context, request)) for (const topic of view.topics()) topics.push(describer.describe(topic))
+  else if (asksById(request)) addById(context, request, view, topics, describer)
+  else addByName(request, view, topics, describer, errors)
   return {
-    brokers: brokersOf(context, view),
+    brokers: brokers.map(({ id, host, port, rack }) => ({ nodeId: id, host, port, rack })),
     clusterId: view.clusterId,
     controllerId: view.controllerId,
     topics,
@@ -88,35 +93,34 @@ function respond(context: RequestContext, request: Request, errors: ReadonlyMap<
   }
 }
 
-function brokersOf(context: RequestContext, view: ClusterView): Response['brokers'] {
-  return view
-    .brokers(context.dial)
-    .filter(broker => !broker.fenced)
-    .map(({ id, host, port, rack }) => ({ nodeId: id, host, port, rack }))
-}
-
-function addById(context: RequestContext, request: Request, view: ClusterView, topics: Topic[]): void {
+function addById(
+  context: RequestContext,
+  request: Request,
+  view: ClusterView,
+  topics: Topic[],
+  describer: TopicDescriber
+): void {
   const topicIds = new Set((request.topics ?? []).map(topic => topic.topicId))
   topicIds.delete(ZERO_UUID)
   for (const topicId of topicIds) {
     const topic = view.topicById(topicId)
-    if (topic !== undefined) topics.push(describe(context, request, topic))
+    if (topic !== undefined) topics.push(describer.describe(topic))
     else topics.push({ errorCode: errorCode('UNKNOWN_TOPIC_ID'), name: nullFrom(context, TOPIC_IDS_FROM), topicId })
   }
 }
 
 function addByName(
-  context: RequestContext,
   request: Request,
   view: ClusterView,
   topics: Topic[],
+  describer: TopicDescriber,
   errors: ReadonlyMap<string, ErrorName>
 ): void {
   const names = new Set((request.topics ?? []).map(topic => topic.name ?? ''))
   for (const name of names) {
     const topic = view.topicByName(name)
     if (topic !== undefined) {
-      topics.push(describe(context, request, topic))
+      topics.push(describer.describe(topic))
       continue
     }
     const legal = topicNameProblem(name) === null
@@ -125,28 +129,52 @@ function addByName(
   }
 }
 
-function describe(context: RequestContext, request: Request, topic: TopicView): Topic {
-  return {
-    errorCode: 0,
-    name: topic.name,
-    topicId: topic.topicId,
-    isInternal: topic.internal,
-    partitions: topic.partitions.map(describePartition),
-    topicAuthorizedOperations: request.includeTopicAuthorizedOperations ? ALL_TOPIC_OPERATIONS : OPERATIONS_OMITTED
+/** Topics as one request wants them told. */
+class TopicDescriber {
+  readonly #operations: number
+  readonly #living: ReadonlySet<number>
+  readonly #allReplicas: boolean
+
+  constructor(context: RequestContext, request: Request, living: ReadonlySet<number>) {
+    this.#operations = request.includeTopicAuthorizedOperations ? ALL_TOPIC_OPERATIONS : OPERATIONS_OMITTED
+    this.#living = living
+    this.#allReplicas = context.apiVersion >= ALL_REPLICAS_FROM
+  }
+
+  describe({ name, topicId, internal, partitions }: TopicView): Topic {
+    return {
+      errorCode: 0,
+      name,
+      topicId,
+      isInternal: internal,
+      partitions: partitions.map(partition => this.#describePartition(partition)),
+      topicAuthorizedOperations: this.#operations
+    }
+  }
+
+  #describePartition(view: PartitionView): Partition {
+    const leaderId = this.#living.has(view.leader) ? view.leader : -1
+    const replicaNodes = this.#told(view.replicas)
+    const isrNodes = this.#told(view.inSyncReplicas)
+    const complete = replicaNodes.length === view.replicas.length && isrNodes.length === view.inSyncReplicas.length
+    return {
+      errorCode: leaderId < 0 ? LEADER_NOT_AVAILABLE : complete ? 0 : REPLICA_NOT_AVAILABLE,
+      partitionIndex: view.partition,
+      leaderId,
+      leaderEpoch: view.leaderEpoch,
+      replicaNodes,
+      isrNodes,
+      offlineReplicas: view.offlineReplicas
+    }
+  }
+
+  #told(replicas: readonly number[]): readonly number[] {
+    return this.#allReplicas ? replicas : replicas.filter(id => this.#living.has(id))
   }
 }
 
-function describePartition(partition: PartitionView): NonNullable<Topic['partitions']>[number] {
-  return {
-    errorCode: partition.leader < 0 ? errorCode('LEADER_NOT_AVAILABLE') : 0,
-    partitionIndex: partition.partition,
-    leaderId: partition.leader,
-    leaderEpoch: partition.leaderEpoch,
-    replicaNodes: partition.replicas,
-    isrNodes: partition.inSyncReplicas,
-    offlineReplicas: partition.offlineReplicas
-  }
-}
+const LEADER_NOT_AVAILABLE = errorCode('LEADER_NOT_AVAILABLE')
+const REPLICA_NOT_AVAILABLE = errorCode('REPLICA_NOT_AVAILABLE')
 
 function nullFrom(context: RequestContext, version: number): string | null {
   return context.apiVersion >= version ? null : ''

@@ -121,7 +121,7 @@ class ProduceCall {
     this.#failed = true
     const hinted = error === 'NOT_LEADER_OR_FOLLOWER' && this.#context.apiVersion >= LEADER_HINTS_FROM
     if (hinted && topic !== undefined) this.#hints ??= new LeaderHints(this.#context)
-    const currentLeader = hinted && topic !== undefined ? this.#hints?.leaderOf(topic.topicId, index) : undefined
+    const currentLeader = hinted && topic !== undefined ? this.#hints?.leaderOf(topic.topicId, index, error) : undefined
     results[at] = { ...refusal(index, error), currentLeader }
   }
 

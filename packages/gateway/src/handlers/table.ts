@@ -1,7 +1,7 @@
 /**
  * The handler table: which APIs this gateway serves, in which versions, and how their bytes are read and written.
  *
- * The one list of handlers is `handlers` in `all.ts`; ApiVersions answers with `served` of that list and nothing is written
+ * The one list of handlers is in `all.ts`; ApiVersions answers with what is in it and nothing is written
  * twice. Codecs come ready-made per version, so that starting a request is two array look-ups.
  */
 import {

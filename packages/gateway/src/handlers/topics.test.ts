@@ -1,9 +1,12 @@
 import { apis, errorCode, type ErrorName } from '@milena/wire-protocol'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { MemoryHost } from '../testing/memory-host.ts'
 import type { RawClient } from '../testing/raw-client.ts'
 import { ServedGateway } from '../testing/served-gateway.ts'
 
 const UNKNOWN_ID = 'BBBBBBBBBBBBBBBBBBBBBA'
+
+const FENCED = { id: 2, host: 'fenced.example', port: 9193, rack: null, fenced: true }
 
 let served: ServedGateway
 let client: RawClient
@@ -73,6 +76,45 @@ test('each mistake has its error, and the other topics of the request are made',
     expect([name, byName.get(name)?.errorCode]).toEqual([name, error === null ? 0 : errorCode(error)])
     expect(served.host.cluster.view().topicByName(name) !== undefined).toBe(error === null || name === 'exists')
   }
+})
+
+test('a manual placement is handed on as it is, and its mistakes are told in words that administrators know', async () => {
+  await served.stop()
+  served = await ServedGateway.start({}, new MemoryHost({ neighbours: [FENCED] }))
+  client = await served.connect()
+  const place = (...replicas: number[][]) =>
+    replicas.map((brokerIds, partitionIndex) => ({ partitionIndex, brokerIds }))
+  const cases: [ReturnType<typeof topic>, string | null][] = [
+    [manual('fine', place([1], [1])), null],
+    [manual('half', place([1, 2])), null],
+    [
+      manual('a', place([1]), { replicationFactor: 1 }),
+      'A manual partition assignment was specified, but replication factor was not set to -1.'
+    ],
+    [
+      manual('b', place([1]), { numPartitions: 1 }),
+      'A manual partition assignment was specified, but numPartitions was not set to -1.'
+    ],
+    [manual('c', place([1, 1])), 'The manual partition assignment includes the broker 1 more than once.'],
+    [manual('d', place([99])), 'The manual partition assignment includes broker 99, but no such broker is registered.'],
+    [
+      manual('e', place([1], [1, 2])),
+      'The manual partition assignment includes a partition with 2 replica(s), but this is not consistent with previous partitions, which have 1 replica(s).'
+    ],
+    [manual('f', [...place([1]), ...place([1])]), 'Found multiple manual partition assignments for partition 0'],
+    [
+      manual('g', place([2])),
+      'All brokers specified in the manual partition assignment for partition 0 are fenced or in controlled shutdown.'
+    ],
+    [topic('h', { replicationFactor: 0 }), 'Replication factor must be larger than 0, or -1 to use the default value.'],
+    [topic('i', { numPartitions: 0 }), 'Number of partitions was set to an invalid non-positive value.'],
+    [topic('__cluster_metadata'), 'Creation of internal topic __cluster_metadata is prohibited.']
+  ]
+  const response = await client.request(apis.createTopics, 7, { topics: cases.map(([asked]) => asked) })
+  expect(response.topics.map(({ name, errorMessage }) => [name, errorMessage])).toEqual(
+    cases.map(([{ name }, message]) => [name, message])
+  )
+  expect(served.host.cluster.view().topicByName('fine')?.partitions).toHaveLength(2)
 })
 
 test('a topic named twice is refused once and not made', async () => {

@@ -20,6 +20,7 @@ import type {
   TopicView
 } from '../ports.ts'
 import { SystemClock } from './clocks.ts'
+import { MemoryAdministration, MemoryConfigs } from './memory-administration.ts'
 import { MemoryPartition } from './memory-partition.ts'
 
 interface MemoryTopic {
@@ -36,6 +37,8 @@ export class MemoryHost implements GatewayHost {
   readonly brokerId = 1
   readonly clock: ClockPort
   readonly cluster: MemoryCluster
+  readonly administration = new MemoryAdministration()
+  readonly configs = new MemoryConfigs()
   readonly admission = new MemoryAdmission()
   readonly log = new MemoryLog()
   /** Where coordinators are said to be; an error name: nowhere. */
@@ -102,10 +105,7 @@ export class MemoryCluster implements ClusterPort {
       internal: false,
       partitions: partitions.map((_, i) => this.#partitionView(topicId, i))
     }
-    const topic = { view, partitions }
-    this.#byName.set(name, topic)
-    this.#byId.set(topicId, topic)
-    this.#changed()
+    this.#replace({ view, partitions })
     return view
   }
 
@@ -125,11 +125,16 @@ export class MemoryCluster implements ClusterPort {
     const partitions = topic.view.partitions.map((view, i) =>
       i === partition ? this.#partitionView(topicId, i) : view
     )
-    const moved = { view: { ...topic.view, partitions }, partitions: topic.partitions }
-    this.#byName.set(name, moved)
-    this.#byId.set(topicId, moved)
-    this.#changed()
+    this.#replace({ view: { ...topic.view, partitions }, partitions: topic.partitions })
     topic.partitions[partition]?.notify()
+  }
+
+  /** Changes what the view says of a partition, and nothing else. */
+  describePartition(name: string, partition: number, change: Partial<PartitionView>): void {
+    const topic = this.#byName.get(name)
+    if (topic === undefined) throw new Error(`no topic ${name}`)
+    const partitions = topic.view.partitions.map((view, i) => (i === partition ? { ...view, ...change } : view))
+    this.#replace({ view: { ...topic.view, partitions }, partitions: topic.partitions })
   }
 
   findPartition(topicId: string, partition: number): PartitionPort | { readonly error: ErrorName } {
@@ -151,7 +156,8 @@ export class MemoryCluster implements ClusterPort {
   }
 
   #create(request: TopicRequest, validateOnly: boolean): TopicResult {
-    const { name, configs, partitionCount: requested, replicationFactor } = request
+    const { name, configs, assignments, replicationFactor } = request
+    const requested = assignments.length > 0 ? assignments.length : request.partitionCount
     if (this.#byName.has(name)) return { kind: 'refused', name, error: 'TOPIC_ALREADY_EXISTS', message: null }
     if (replicationFactor > 1 + this.#neighbours.length) {
       return { kind: 'refused', name, error: 'INVALID_REPLICATION_FACTOR', message: 'Not enough brokers' }
@@ -185,6 +191,12 @@ export class MemoryCluster implements ClusterPort {
     const leader = this.#leaders.get(`${topicId}:${partition}`) ?? this.#brokerId
     const replicas = leader < 0 ? [this.#brokerId] : [leader]
     return { partition, leader, leaderEpoch: 0, replicas, inSyncReplicas: replicas, offlineReplicas: [] }
+  }
+
+  #replace(topic: MemoryTopic): void {
+    this.#byName.set(topic.view.name, topic)
+    this.#byId.set(topic.view.topicId, topic)
+    this.#changed()
   }
 
   #changed(): void {

@@ -7,6 +7,7 @@ import type {
   AppendOptions,
   AppendResult,
   EpochEndOutcome,
+  OffsetOptions,
   OffsetOutcome,
   OffsetSpec,
   PartitionPort,
@@ -20,15 +21,25 @@ interface StoredBatch {
   readonly bytes: Uint8Array
 }
 
+interface EpochStart {
+  readonly epoch: number
+  readonly startOffset: number
+}
+
 export class MemoryPartition implements PartitionPort {
   readonly topicId: string
   readonly partition: number
-  leaderEpoch = 0
+  /** A follower refuses what only a leader may do. */
+  role: 'leader' | 'follower' = 'leader'
   logStartOffset = 0
+  /** Replicas to which readers of a rack are sent. */
+  readonly replicaByRack = new Map<string, number>()
   /** Options of every append, newest last. */
   readonly appends: AppendOptions[] = []
   /** Appends are refused with this. */
   refuseAppends: ErrorName | null = null
+  /** Look-ups of offsets are refused with this. */
+  refuseOffsets: ErrorName | null = null
   /** Appends throw this. */
   failAppends: Error | null = null
   /** Batches are checked as a real log checks them. */
@@ -41,13 +52,26 @@ export class MemoryPartition implements PartitionPort {
   borrowedCount = 0
   readonly #batches: StoredBatch[] = []
   readonly #listeners = new Set<() => void>()
-  #held: (() => void)[] | null = null
+  readonly #epochs: EpochStart[] = [{ epoch: 0, startOffset: 0 }]
+  #held: ((refusal: ErrorName | null) => void)[] | null = null
   #nextOffset = 0
   #notifying = false
 
   constructor(topicId: string, partition: number) {
     this.topicId = topicId
     this.partition = partition
+  }
+
+  get leaderEpoch(): number {
+    return this.#epochs[this.#epochs.length - 1]?.epoch ?? 0
+  }
+
+  /** A new leader, here or elsewhere: appends that are held are lost to a follower. Tells watchers. */
+  beginEpoch(epoch: number, role: 'leader' | 'follower'): void {
+    this.#epochs.push({ epoch, startOffset: this.#nextOffset })
+    this.role = role
+    if (role === 'follower') this.refuseHeld('NOT_LEADER_OR_FOLLOWER')
+    this.notify()
   }
 
   get highWatermark(): number {
@@ -64,14 +88,24 @@ export class MemoryPartition implements PartitionPort {
   }
 
   releaseAppends(): void {
+    this.#settleHeld(null)
+  }
+
+  /** Answers the appends that are held with `error`, as when their acks do not come. */
+  refuseHeld(error: ErrorName): void {
+    this.#settleHeld(error)
+  }
+
+  #settleHeld(refusal: ErrorName | null): void {
     const held = this.#held ?? []
     this.#held = null
-    for (const acknowledge of held) acknowledge()
+    for (const settle of held) settle(refusal)
   }
 
   append(records: Uint8Array, options: AppendOptions): Promise<AppendResult> {
     this.appends.push(options)
     if (this.failAppends !== null) return Promise.reject(this.failAppends)
+    if (this.role === 'follower') return Promise.resolve(this.#refused('NOT_LEADER_OR_FOLLOWER'))
     if (this.refuseAppends !== null) return Promise.resolve(this.#refused(this.refuseAppends))
     if (records.length < batchHeader.headerBytes) return Promise.resolve(this.#refused('CORRUPT_MESSAGE'))
     if (this.validate) {
@@ -95,7 +129,7 @@ export class MemoryPartition implements PartitionPort {
     }
     const held = this.#held
     if (held === null) return Promise.resolve(result)
-    return new Promise(resolve => held.push(() => resolve(result)))
+    return new Promise(resolve => held.push(error => resolve(error === null ? result : this.#refused(error))))
   }
 
   read(request: ReadRequest): ReadOutcome | Promise<ReadOutcome> {
@@ -104,22 +138,17 @@ export class MemoryPartition implements PartitionPort {
     return new Promise(resolve => setImmediate(() => resolve(outcome)))
   }
 
-  offsetFor(
-    spec: OffsetSpec,
-    options: { isolation: 'read_uncommitted' | 'read_committed' | undefined; currentLeaderEpoch: number }
-  ): Promise<OffsetOutcome> {
-    if (options.currentLeaderEpoch > this.leaderEpoch) {
-      return Promise.resolve({ kind: 'refused', error: 'UNKNOWN_LEADER_EPOCH' })
-    }
+  offsetFor(spec: OffsetSpec, { currentLeaderEpoch, leaderOnly }: OffsetOptions): Promise<OffsetOutcome> {
+    const error = this.refuseOffsets ?? this.#problem(currentLeaderEpoch, leaderOnly)
+    if (error !== null) return Promise.resolve({ kind: 'refused', error })
     const offset = spec.kind === 'latest' ? this.#nextOffset : spec.kind === 'earliest' ? this.logStartOffset : -1
     return Promise.resolve({ kind: 'found', offset, timestamp: -1n, leaderEpoch: offset < 0 ? -1 : this.leaderEpoch })
   }
 
   endOffsetForEpoch(epoch: number, currentLeaderEpoch: number): Promise<EpochEndOutcome> {
-    const error = this.#epochError(currentLeaderEpoch)
+    const error = this.#problem(currentLeaderEpoch, true)
     if (error !== null) return Promise.resolve({ kind: 'refused', error })
-    const known = epoch === this.leaderEpoch
-    return Promise.resolve({ kind: 'found', leaderEpoch: known ? epoch : -1, endOffset: known ? this.#nextOffset : -1 })
+    return Promise.resolve({ kind: 'found', ...this.#endOf(epoch) })
   }
 
   watch(listener: () => void): () => void {
@@ -138,20 +167,36 @@ export class MemoryPartition implements PartitionPort {
     })
   }
 
-  #read({ offset, maxBytes, atLeastOne, currentLeaderEpoch }: ReadRequest): ReadOutcome {
+  #endOf(epoch: number): { leaderEpoch: number; endOffset: number } {
+    if (epoch < 0 || epoch > this.leaderEpoch) return { leaderEpoch: -1, endOffset: -1 }
+    const next = this.#epochs.find(start => start.epoch > epoch)
+    const last = this.#epochs.findLast(start => start.epoch <= epoch)
+    return { leaderEpoch: last?.epoch ?? epoch, endOffset: next?.startOffset ?? this.#nextOffset }
+  }
+
+  #read(request: ReadRequest): ReadOutcome {
+    const { offset, maxBytes, atLeastOne } = request
     const offsets = {
       highWatermark: this.#nextOffset,
       lastStableOffset: this.#nextOffset,
       logStartOffset: this.logStartOffset
     }
-    const error = this.#epochError(currentLeaderEpoch)
+    const error = this.#problem(request.currentLeaderEpoch, request.leaderOnly)
     if (error !== null) return { kind: 'refused', error, ...offsets }
+    if (request.lastFetchedEpoch >= 0) {
+      const { leaderEpoch: epoch, endOffset } = this.#endOf(request.lastFetchedEpoch)
+      if (epoch < 0) return { kind: 'refused', error: 'OFFSET_OUT_OF_RANGE', ...offsets }
+      if (epoch < request.lastFetchedEpoch || endOffset < offset)
+        return { kind: 'diverging', epoch, endOffset, ...offsets }
+    }
     if (offset < this.logStartOffset || offset > this.#nextOffset) {
       return { kind: 'refused', error: 'OFFSET_OUT_OF_RANGE', ...offsets }
     }
     const slices: Uint8Array[] = []
     let byteCount = 0
-    for (let i = this.#indexOf(offset); i < this.#batches.length; i++) {
+    const preferredReadReplica = this.role === 'leader' ? (this.replicaByRack.get(request.clientRack) ?? -1) : -1
+    const end = preferredReadReplica < 0 ? this.#batches.length : 0
+    for (let i = this.#indexOf(offset); i < end; i++) {
       const { bytes } = this.#batches[i] as StoredBatch
       if (byteCount + bytes.length > maxBytes && !(atLeastOne && slices.length === 0)) break
       slices.push(bytes)
@@ -164,7 +209,7 @@ export class MemoryPartition implements PartitionPort {
       released = true
       this.borrowedCount--
     }
-    return { kind: 'data', slices, byteCount, ...offsets, abortedTransactions: [], preferredReadReplica: -1, release }
+    return { kind: 'data', slices, byteCount, ...offsets, abortedTransactions: [], preferredReadReplica, release }
   }
 
   /** First batch that ends behind `offset`. */
@@ -179,9 +224,11 @@ export class MemoryPartition implements PartitionPort {
     return low
   }
 
-  #epochError(currentLeaderEpoch: number): ErrorName | null {
-    if (currentLeaderEpoch < 0 || currentLeaderEpoch === this.leaderEpoch) return null
-    return currentLeaderEpoch < this.leaderEpoch ? 'FENCED_LEADER_EPOCH' : 'UNKNOWN_LEADER_EPOCH'
+  #problem(currentLeaderEpoch: number, leaderOnly: boolean): ErrorName | null {
+    if (currentLeaderEpoch >= 0 && currentLeaderEpoch !== this.leaderEpoch) {
+      return currentLeaderEpoch < this.leaderEpoch ? 'FENCED_LEADER_EPOCH' : 'UNKNOWN_LEADER_EPOCH'
+    }
+    return leaderOnly && this.role === 'follower' ? 'NOT_LEADER_OR_FOLLOWER' : null
   }
 
   #refused(error: ErrorName): AppendResult {
