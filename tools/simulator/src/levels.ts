@@ -1,0 +1,36 @@
+/** The levels of simulation, by name, and one way to run a seed of any of them. */
+import { runRaft } from './raft/raft-simulation.ts'
+import type { RunReport } from './world/run-report.ts'
+
+export const levels = ['raft'] as const
+
+/** `raft`: replicas of one group over a simulated host. */
+export type Level = (typeof levels)[number]
+
+/** What to run. Plain data: it crosses processes. */
+export interface Task {
+  readonly level: Level
+  readonly seed: number
+  /** Simulated seconds with faults. */
+  readonly seconds: number
+}
+
+/** Every so many seeds, one runs twice and must leave the same trace. */
+const TWICE_EVERY = 25
+
+/** Runs a seed; some seeds twice, to see that they repeat themselves (P44). Violations are in the report. */
+export async function runTask(task: Task, print?: (line: string) => void): Promise<RunReport> {
+  const report = await runOnce(task, print)
+  if (report.violation !== undefined || task.seed % TWICE_EVERY !== 0) return report
+  const again = await runOnce(task)
+  if (again.hash === report.hash) return report
+  const message = `determinism: two runs left traces ${report.hash} and ${again.hash}`
+  return { ...report, violation: { message, stack: message } }
+}
+
+function runOnce({ level, seed, seconds }: Task, print?: (line: string) => void): Promise<RunReport> {
+  switch (level) {
+    case 'raft':
+      return Promise.resolve(runRaft({ seed, seconds, print }))
+  }
+}
