@@ -20,8 +20,7 @@
  * Bounds: entries that arrive while the store has no room are dropped, Raft sends them again; reads for followers that lag
  * are limited to `catchUpBytesPerSecond`, so that they do not disturb the tail.
  */
-import type { Log, LogOptions } from '@milena/storage-engine'
-import type { LogFold } from '@milena/storage-engine'
+import type { Log, LogFold, LogOptions } from '@milena/storage-engine'
 
 /** A broker id: `nodeId * 1000 + shard`. Also the replica id in Raft's memberships. */
 export type BrokerId = number
@@ -30,18 +29,37 @@ export interface GroupRequest {
   /** Name of the group and of its log; the same on all replicas. */
   readonly name: string
   readonly options: LogOptions
+  /** Told of every entry that is appended here as a follower (`replay`); on a leader its user keeps the state up to date. */
   readonly fold?: LogFold
   /**
    * Voters that the group began with, the same on all of them. A replica that is opened for the first time and is not one of
-   * them waits to be added by the group's leader.
+   * them waits to be added by the group's leader. Empty once the group's replicas were changed.
    */
   readonly bootstrap: readonly BrokerId[]
+  /** Other brokers that have a replica, or shall have one: whom a replica that waits to be added turns to. Default: `bootstrap`. */
+  readonly peers?: () => readonly BrokerId[]
+  /** Absent: a replica that is too far behind begins with what the leader's log still holds, and an empty state. */
+  readonly snapshot?: GroupSnapshots
   /** Who should lead when it can (Kafka's preferred leader: the first replica); a wish. */
   readonly preferredLeader?: BrokerId
   readonly listener: GroupListener
 }
 
-/** Called synchronously from the host's loop; must not throw. At most once a turn each. */
+/** State that stands for the beginning of a group's log: needed once that beginning is dropped (`ReplicatedLog.trim`). */
+export interface GroupSnapshots {
+  /**
+   * On a leader: the state as of `offset`, which lies between `startOffset` (where the log begins) and `committedOffset`, where an
+   * entry begins; at most 8 MiB. Undefined: none is to be had now.
+   */
+  take(startOffset: number): { readonly bytes: Uint8Array; readonly offset: number } | undefined
+  /**
+   * On a follower, whose log was just emptied and goes on at `offset`: the state as of there. Durable when it resolves; called
+   * again with the same after a crash. `bytes` are the callee's.
+   */
+  install(bytes: Uint8Array, offset: number): Promise<void>
+}
+
+/** Called synchronously from the host's loop; must not throw. At most once each for one flush or one message of a peer. */
 export interface GroupListener {
   /** `flushedOffset` or `committedOffset` moved, or, on a leader, what followers hold. */
   advanced(): void
@@ -49,6 +67,8 @@ export interface GroupListener {
   roleChanged(): void
   /** Everything from `offset` on was dropped: who waits there has lost. */
   truncated(offset: number): void
+  /** `inSync` is another set now. */
+  replicasChanged(): void
   /** The replica can do nothing any more (its store failed). */
   failed(): void
 }
@@ -57,7 +77,7 @@ export type ProposeOutcome =
   | { readonly kind: 'proposed' }
   /** It does not lead; `leader` if known. */
   | { readonly kind: 'notLeader'; readonly leader: BrokerId | undefined }
-  /** No room in the store now; `whenWritable` of the store tells when to try again. */
+  /** No room now; `whenWritable` tells when to try again. */
   | { readonly kind: 'full' }
   /** Too much waits for commit. */
   | { readonly kind: 'overloaded' }
@@ -100,10 +120,22 @@ export interface ReplicatedLog {
   /** Of all others; leader only, else empty. */
   followers(): readonly FollowerStatus[]
   /**
+   * Kafka's ISR: voters, this one included, that are linked and hold all that was committed `replica.lag.time.max.ms` ago or
+   * later. Leader only, else empty. The same array until it changes.
+   */
+  readonly inSync: readonly BrokerId[]
+  /**
    * Appends one batch at `log.endOffset`, whose base offset and leader epoch (`term`) are set already; the bytes are copied
    * before it returns.
    */
   propose(batch: Uint8Array): ProposeOutcome
+  /** Resolves, in a later turn, when a batch of so many bytes may find room, or when asking again tells why not. */
+  whenWritable(bytes: number): Promise<void>
+  /**
+   * Drops everything before `offset`, which must be committed, here only: each replica decides for itself (its user holds a
+   * snapshot, or the records have expired). The entry that contains `offset` stays. Durable when it resolves.
+   */
+  trim(offset: number): Promise<void>
   /** The last epoch at or below `epoch` and where it ends, as OffsetForLeaderEpoch wants it; undefined when unknown. */
   endOffsetOfEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number } | undefined
   /** The epoch of the record at `offset`. */
@@ -120,8 +152,17 @@ export interface ReplicaHost {
   readonly groups: ReadonlyMap<string, ReplicatedLog>
   /** Opens groups, creating logs that are missing; recovered ones keep what they hold. */
   open(requests: readonly GroupRequest[]): Promise<ReplicatedLog[]>
-  /** Forgets groups and all they hold, durably. */
+  /** Forgets groups and all they hold, durably; unknown names are passed over. */
   remove(names: readonly string[]): Promise<void>
+  /**
+   * All groups that this shard could have held when it was last down are open. Until then a group without a trace here may be
+   * one whose votes were lost with the state store (`StoreStatus.stateLost`); from then on it is a new one.
+   */
+  settled(): Promise<void>
+  /** The store's `onFlushed`: these logs have more that is durable. */
+  flushed(logs: readonly Log[]): void
+  /** The store's `onFailed`: nothing will become durable any more. */
+  storeFailed(): void
   /** Gives up all leadership to whoever can take it, then resolves (at most `deadlineMs`): before a stop, or for maintenance. */
   drainLeadership(deadlineMs: number): Promise<void>
   /** While true this shard stands for no election: maintenance. */

@@ -1,0 +1,501 @@
+/**
+ * All replicas of a shard: time, messages, and turns for them.
+ *
+ *     every tick            groups that are due; heartbeats between shards; who is silent
+ *     message of a peer     each group in it, then listeners, then what there is to say, as one message a peer
+ *     flush of the store    each group in it, then listeners
+ *
+ * Idle groups cost nothing: they sleep, and one small message a pair of shards every `HEARTBEAT_TICKS` stands for all of
+ * theirs. When it stays away, or the link breaks, the groups that are shared with that shard wake up.
+ *
+ * Ticks are counted by what the scheduler's clock says, at most `TICKS_PER_TURN_MAX` at once: a loop that was held up must not
+ * take the silence of its own ears for that of the others.
+ */
+import { openRaftNode, type EntryId, type Message } from '@milena/raft'
+import type { PeerNetwork, Scheduler } from '@milena/shard-scheduler'
+import type { Log, LogStore } from '@milena/storage-engine'
+import type { BrokerId, GroupRequest, ReplicaHost, ReplicatedLog } from './contract.ts'
+import { readExchange, type Received } from './exchange-codec.ts'
+import { encodePromised, groupKeys, LOST_KEY, voteKey } from './group-state.ts'
+import {
+  Group,
+  type GroupHost,
+  type SaveHardState,
+  type SendEntries,
+  type SendRepair,
+  type SendSnapshot
+} from './group.ts'
+import { openGroups, type OpenedGroup } from './open-groups.ts'
+import { Outbox, RAFT_CHANNEL } from './outbox.ts'
+import { brokerOf } from './replica-ids.ts'
+import {
+  coveredBy,
+  decodeTransfer,
+  encodeTransfer,
+  SNAPSHOT_DEADLINE_MS,
+  SNAPSHOT_SERVICE,
+  takeSnapshot
+} from './snapshots.ts'
+import { StateWriter } from './state-writer.ts'
+import { TickWheel } from './tick-wheel.ts'
+
+/** Milliseconds of a tick. */
+export const TICK_MS = 50
+/** Ticks without a leader after which a follower stands: 0.5 to 1 s. */
+export const ELECTION_TICKS = 10
+/** Ticks between heartbeats of a group that is awake, and between those of shards that share groups. */
+export const HEARTBEAT_TICKS = 3
+/** Ticks after which a shard that says nothing counts as gone. */
+const SILENCE_TICKS = ELECTION_TICKS
+const TICKS_PER_TURN_MAX = 2
+/** Ticks between looks at which followers keep up. */
+const SYNC_CHECK_TICKS = 20
+/** Default of `catchUpBytesPerSecond`. */
+const CATCH_UP_BYTES_PER_SECOND = 128 * 1024 * 1024
+/** Default of `lagMsMax`: Kafka's replica.lag.time.max.ms. */
+const LAG_MS_MAX = 30_000
+
+/** Structured log sink; a pino logger fits. */
+export interface ReplicationLog {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface ReplicaHostOptions {
+  readonly brokerId: BrokerId
+  readonly store: LogStore
+  readonly network: PeerNetwork
+  readonly scheduler: Scheduler
+  /** Draws an integer in `[0, bound)`. */
+  readonly random: (bound: number) => number
+  readonly log: ReplicationLog
+  /** Bytes a second read from disk for replicas that lag. Default 128 MiB. */
+  readonly catchUpBytesPerSecond?: number
+  /** See `ReplicatedLog.inSync`. Default 30,000. */
+  readonly lagMsMax?: number
+}
+
+/** Opens the host of a shard. The store's `onFlushed` and `onFailed` must be passed on to it. */
+export async function openReplicaHost(options: ReplicaHostOptions): Promise<ReplicaHost> {
+  const { store } = options
+  // Before anything else: a shard that forgot its votes must know so whatever happens next.
+  if (store.status().stateLost) await store.state.put(LOST_KEY, Uint8Array.of(1))
+  return new Host(options)
+}
+
+class Host implements ReplicaHost, GroupHost {
+  readonly self: BrokerId
+  readonly lagMsMax: number
+  tick = 0
+  abstaining = false
+  readonly #options: ReplicaHostOptions
+  readonly #state: StateWriter
+  readonly #outbox: Outbox
+  readonly #groups = new Map<string, Group>()
+  readonly #byKey = new Map<number, Group>()
+  readonly #byLog = new Map<Log, Group>()
+  /** Groups shared with each other shard. */
+  readonly #byPeer = new Map<BrokerId, Set<Group>>()
+  readonly #wheel = new TickWheel<Group>()
+  #changed = new Set<Group>()
+  /** Groups whose replicas are being changed here. */
+  readonly #changing = new Set<Group>()
+  /** Replicas that wait to be added. */
+  readonly #waiting = new Set<Group>()
+  /** Ticks at which peers were last heard of. */
+  readonly #heardAt = new Map<BrokerId, number>()
+  readonly #silent = new Set<BrokerId>()
+  #turnScheduled = false
+  #busy = 0
+  #tickedMs: number
+  #cancelTick: () => void = () => undefined
+  readonly #unsubscribe: () => void
+  #closed = false
+
+  constructor(options: ReplicaHostOptions) {
+    this.#options = options
+    this.self = options.brokerId
+    this.lagMsMax = options.lagMsMax ?? LAG_MS_MAX
+    const { scheduler, network, store } = options
+    this.#state = new StateWriter(store.state, task => scheduler.nextTurn(task))
+    this.#outbox = new Outbox({
+      network,
+      catchUpBytesPerSecond: options.catchUpBytesPerSecond ?? CATCH_UP_BYTES_PER_SECOND,
+      schedule: () => this.#scheduleTurn(),
+      unreadable: (group, offset) => this.#noteUnreadable(group, offset)
+    })
+    network.receive(RAFT_CHANNEL, (from, message) => this.#receive(from, message))
+    network.serve(SNAPSHOT_SERVICE, (payload, from) => this.#receiveSnapshot(payload, from))
+    this.#unsubscribe = network.onPeerChange((peer, reachable) => this.#peerChanged(peer, reachable))
+    this.#tickedMs = scheduler.now()
+    this.#armTick()
+  }
+
+  get groups(): ReadonlyMap<string, ReplicatedLog> {
+    return this.#groups
+  }
+
+  // ---- groups come and go ----
+
+  async open(requests: readonly GroupRequest[]): Promise<ReplicatedLog[]> {
+    const { store, scheduler, random, brokerId } = this.#options
+    const opened = await openGroups(requests, {
+      self: brokerId,
+      store,
+      state: this.#state,
+      random,
+      openNode: openRaftNode,
+      after: (delayMs, callback) => scheduler.after(delayMs, callback),
+      electionTicks: ELECTION_TICKS,
+      heartbeatTicks: HEARTBEAT_TICKS,
+      priorityOf: request => this.#priorityOf(request),
+      onProgress: name => this.#run(() => this.#groups.get(name)?.madeDurable())
+    })
+    const groups = opened.map(parts => this.#adopt(parts))
+    this.#run(() => {
+      for (const group of groups) this.#begin(group)
+    })
+    return groups
+  }
+
+  #priorityOf(request: GroupRequest): number {
+    if (this.abstaining) return 0
+    return request.preferredLeader === undefined || request.preferredLeader === this.self ? 100 : 75
+  }
+
+  #adopt(parts: OpenedGroup): Group {
+    const group = new Group(this, parts)
+    const twin = this.#byKey.get(group.key.key)
+    if (twin !== undefined) throw new Error(`groups ${twin.name} and ${group.name} have the same key`)
+    this.#groups.set(group.name, group)
+    this.#byKey.set(group.key.key, group)
+    this.#byLog.set(group.log, group)
+    return group
+  }
+
+  /** Whoever is alone leads at once; whoever should lead a group that is new tries to. */
+  #begin(group: Group): void {
+    this.membershipChanged(group)
+    this.changed(group)
+    const members = group.memberIds()
+    const isNew = group.node.lastIndex === 0
+    const alone = members.length === 1 && members[0] === group.replica
+    if (alone || (isNew && group.request.preferredLeader === this.self && members.includes(group.replica))) {
+      if (!this.abstaining || alone) group.perform(group.node.campaign())
+    }
+  }
+
+  async remove(names: readonly string[]): Promise<void> {
+    const { store } = this.#options
+    const changes = new Map<string, Uint8Array | undefined>()
+    for (const name of names) {
+      const group = this.#groups.get(name)
+      if (group !== undefined) this.#forget(group)
+      for (const key of groupKeys(name)) changes.set(key, undefined)
+    }
+    // First the log: promises must not be forgotten while something of the group is left that could be taken for another's.
+    const logs = names.filter(name => store.logs.has(name))
+    if (logs.length > 0) await store.removeLogs(logs)
+    await store.state.putAll(changes)
+  }
+
+  #forget(group: Group): void {
+    group.close()
+    this.#wheel.remove(group)
+    this.#changed.delete(group)
+    this.#changing.delete(group)
+    this.#waiting.delete(group)
+    this.#groups.delete(group.name)
+    this.#byKey.delete(group.key.key)
+    this.#byLog.delete(group.log)
+    for (const shared of this.#byPeer.values()) shared.delete(group)
+  }
+
+  async settled(): Promise<void> {
+    const { state } = this.#options.store
+    if (state.get(LOST_KEY) !== undefined) await state.putAll(new Map([[LOST_KEY, undefined]]))
+  }
+
+  membershipChanged(group: Group): void {
+    const members = group.memberIds()
+    if (members.includes(group.replica)) this.#waiting.delete(group)
+    else this.#waiting.add(group)
+    const peers = new Set(members.map(brokerOf))
+    for (const [peer, shared] of this.#byPeer) if (!peers.has(peer)) shared.delete(group)
+    for (const peer of peers) {
+      if (peer === this.self) continue
+      let shared = this.#byPeer.get(peer)
+      if (shared === undefined) this.#byPeer.set(peer, (shared = new Set()))
+      shared.add(group)
+    }
+  }
+
+  // ---- what the world tells ----
+
+  flushed(logs: readonly Log[]): void {
+    this.#run(() => {
+      for (const log of logs) this.#byLog.get(log)?.madeDurable()
+    })
+  }
+
+  storeFailed(): void {
+    for (const group of this.#groups.values()) {
+      group.perform(group.node.resign())
+      group.fail()
+      this.#wheel.remove(group)
+    }
+    this.#outbox.flush()
+  }
+
+  #receive(from: BrokerId, bytes: Uint8Array): void {
+    if (this.#closed) return
+    let received: Received[]
+    try {
+      received = readExchange(bytes)
+    } catch (error) {
+      this.#options.log.warn({ from, err: error }, 'a message between replicas cannot be read')
+      return
+    }
+    this.#run(() => {
+      this.#hear(from)
+      for (const { group: key, message } of received) {
+        const group = this.#byKey.get(key.key)
+        if (group === undefined || group.key.check !== key.check) continue
+        if (message.kind === 'join') {
+          if (brokerOf(message.from) === from) group.noteJoin(message.from)
+          continue
+        }
+        // Only the shard that holds a replica speaks for it, and only to this life of ours.
+        if (brokerOf(message.from) === from && message.to === group.replica) group.receive(message)
+      }
+    })
+  }
+
+  #hear(from: BrokerId): void {
+    this.#heardAt.set(from, this.tick)
+    if (this.#silent.delete(from)) for (const group of this.#byPeer.get(from) ?? []) group.peerBack(from)
+  }
+
+  #peerChanged(peer: BrokerId, reachable: boolean): void {
+    if (this.#closed) return
+    this.#run(() => {
+      if (reachable) {
+        this.#heardAt.set(peer, this.tick)
+        this.#silent.delete(peer)
+      }
+      for (const group of [...(this.#byPeer.get(peer) ?? [])]) {
+        if (reachable) group.peerBack(peer)
+        else group.peerGone(peer)
+      }
+    })
+  }
+
+  #armTick(): void {
+    const { scheduler } = this.#options
+    const delayMs = Math.max(1, this.#tickedMs + TICK_MS - scheduler.now())
+    this.#cancelTick = scheduler.after(delayMs, () => {
+      if (this.#closed) return
+      this.#onTimer()
+      this.#armTick()
+    })
+  }
+
+  #onTimer(): void {
+    const nowMs = this.#options.scheduler.now()
+    const elapsedMs = nowMs - this.#tickedMs
+    const ticks = Math.floor(elapsedMs / TICK_MS)
+    if (ticks <= 0) return
+    this.#tickedMs += ticks * TICK_MS
+    this.#run(() => {
+      for (let count = 0; count < Math.min(ticks, TICKS_PER_TURN_MAX); count++) this.#onTick()
+      this.#outbox.refill(elapsedMs)
+    })
+  }
+
+  #onTick(): void {
+    this.tick++
+    if (this.tick % HEARTBEAT_TICKS === 0) this.#greetPeers()
+    for (const group of this.#changing) if (!group.advanceChange()) this.#changing.delete(group)
+    if (this.tick % ELECTION_TICKS === 0) this.#askToJoin()
+    for (const group of this.#wheel.take(this.tick)) {
+      group.sync()
+      this.changed(group)
+    }
+    if (this.tick % SYNC_CHECK_TICKS === 0) for (const group of this.#groups.values()) group.checkInSync()
+  }
+
+  /** Tells the shards that share groups with this one that it is here, and finds out who is not. */
+  #greetPeers(): void {
+    const { reachable } = this.#options.network
+    for (const [peer, shared] of this.#byPeer) {
+      if (shared.size === 0 || !reachable.has(peer)) continue
+      this.#outbox.sendHeartbeat(peer)
+      const heardAt = this.#heardAt.get(peer) ?? this.tick
+      if (this.tick - heardAt <= SILENCE_TICKS || this.#silent.has(peer)) continue
+      this.#silent.add(peer)
+      for (const group of [...shared]) group.peerGone(peer)
+    }
+  }
+
+  /** Replicas that wait to be added say so. */
+  #askToJoin(): void {
+    for (const group of this.#waiting) {
+      const { request, key, replica, self } = group
+      for (const peer of request.peers?.() ?? request.bootstrap) {
+        if (peer !== self) this.#outbox.send(key, peer, { kind: 'join', from: replica })
+      }
+    }
+  }
+
+  // ---- what groups need ----
+
+  nowMs(): number {
+    return this.#options.scheduler.now()
+  }
+
+  isReachable(broker: BrokerId): boolean {
+    return this.#options.network.reachable.has(broker) && !this.#silent.has(broker)
+  }
+
+  writable(bytes: number): boolean {
+    return this.#options.store.writable(bytes)
+  }
+
+  get refusesAppends(): boolean {
+    return this.#options.store.refusesAppends
+  }
+
+  whenWritable(bytes: number): Promise<void> {
+    return this.#options.store.whenWritable(bytes)
+  }
+
+  random(bound: number): number {
+    return this.#options.random(bound)
+  }
+
+  send(group: Group, message: Message<Uint8Array>): void {
+    this.#outbox.send(group.key, brokerOf(message.to), message)
+  }
+
+  sendEntries(group: Group, wanted: SendEntries): void {
+    this.#outbox.sendEntries(group, wanted)
+  }
+
+  sendRepair(group: Group, wanted: SendRepair): void {
+    void this.#outbox.sendRepair(group, wanted)
+  }
+
+  sendSnapshot(group: Group, { to, term, atLeast }: SendSnapshot): void {
+    const transfer = takeSnapshot(group, to, term, atLeast)
+    if (transfer === undefined) return group.perform(group.node.snapshotSent(to, undefined))
+    this.#options.log.info(
+      { group: group.name, to: brokerOf(to), offset: transfer.marks.base.offset },
+      'sending a snapshot'
+    )
+    const call = this.#options.network.call(brokerOf(to), SNAPSHOT_SERVICE, encodeTransfer(transfer), {
+      deadlineMs: SNAPSHOT_DEADLINE_MS
+    })
+    const ended = (covered: EntryId | undefined): void =>
+      this.#run(() => group.perform(group.node.snapshotSent(to, covered)))
+    call.then(
+      () => ended(coveredBy(transfer)),
+      () => ended(undefined)
+    )
+  }
+
+  #receiveSnapshot(payload: Uint8Array, from: BrokerId | undefined): Uint8Array {
+    const transfer = decodeTransfer(payload)
+    const group = this.#byKey.get(transfer.group.key)
+    if (
+      group?.key.check === transfer.group.check &&
+      brokerOf(transfer.from) === from &&
+      transfer.to === group.replica
+    ) {
+      this.#run(() => group.receiveSnapshot(transfer))
+    }
+    return NOTHING
+  }
+
+  watchChange(group: Group): void {
+    this.#changing.add(group)
+  }
+
+  saveHardState(group: Group, { revision, hardState }: SaveHardState): void {
+    const promised = encodePromised({ replica: group.replica, hardState })
+    this.#state.put(voteKey(group.name), promised, () =>
+      this.#run(() => group.perform(group.node.hardStateSaved(revision)))
+    )
+  }
+
+  changed(group: Group): void {
+    this.#changed.add(group)
+    if (this.#busy === 0) this.#scheduleTurn()
+  }
+
+  #noteUnreadable(group: Group, offset: number): void {
+    this.#options.log.error({ group: group.name, offset }, 'entries that another replica needs cannot be read')
+  }
+
+  // ---- turns ----
+
+  /** Runs work that may change groups; tells listeners and the wheel afterwards. */
+  #run(work: () => void): void {
+    if (this.#closed) return
+    this.#busy++
+    work()
+    if (this.#busy === 1) this.#settleChanges()
+    this.#busy--
+  }
+
+  #settleChanges(): void {
+    while (this.#changed.size > 0) {
+      const changed = this.#changed
+      this.#changed = new Set()
+      for (const group of changed) {
+        if (!this.#groups.has(group.name)) continue
+        this.#wheel.schedule(group, group.tickedAt + group.node.ticksUntilDue)
+        group.notify()
+      }
+    }
+  }
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled || this.#closed) return
+    this.#turnScheduled = true
+    this.#options.scheduler.nextTurn(() => {
+      this.#turnScheduled = false
+      this.#run(() => this.#outbox.flush())
+    })
+  }
+
+  // ---- the end ----
+
+  async drainLeadership(deadlineMs: number): Promise<void> {
+    const { scheduler } = this.#options
+    this.abstaining = true
+    const moves: Promise<unknown>[] = []
+    this.#run(() => {
+      for (const group of this.#groups.values()) {
+        const target = group.role === 'leader' ? group.inSync.find(id => id !== this.self) : undefined
+        if (target !== undefined) moves.push(group.transferLeadership(target))
+      }
+    })
+    if (moves.length === 0) return
+    let cancel = (): void => undefined
+    const deadline = new Promise<void>(resolve => (cancel = scheduler.after(deadlineMs, resolve)))
+    await Promise.race([Promise.all(moves), deadline])
+    cancel()
+  }
+
+  close(): Promise<void> {
+    this.#closed = true
+    this.#cancelTick()
+    this.#unsubscribe()
+    for (const group of this.#groups.values()) group.close()
+    return Promise.resolve()
+  }
+}
+
+const NOTHING = new Uint8Array(0)
