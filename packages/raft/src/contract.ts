@@ -232,6 +232,6 @@ export interface RaftNode<Payload> {
   damageFound(range: IndexRange): readonly Effect<Payload>[]
   /** Damaged entries up to and with `index` were replaced, durably. */
   repaired(index: Index): readonly Effect<Payload>[]
-  /** Entries up to `before` were dropped here (retention, snapshot). Never above `commitIndex`. */
+  /** Entries up to `before` were dropped here (retention, snapshot). Never above `commitIndex` nor `durableIndex`. */
   compacted(before: EntryId): void
 }

@@ -55,8 +55,12 @@ export type Effect<Payload> =
   | { readonly kind: 'commit'; readonly index: Index }
   /** Send a snapshot that covers at least `atLeast`, then report `snapshotSent`. */
   | { readonly kind: 'sendSnapshot'; readonly to: ReplicaId; readonly term: Term; readonly atLeast: Index }
-  /** Replace log and state by the snapshot whose data came with it; report `snapshotInstalled` once durable. */
-  | { readonly kind: 'installSnapshot'; readonly snapshot: SnapshotMeta }
+  /**
+   * Replace the state by that of the snapshot, whose data came with it, and drop the log up to its last entry; report
+   * `snapshotInstalled` once durable. Entries after that are dropped, too, or (the log agrees with the snapshot, but is damaged
+   * before its end) kept.
+   */
+  | { readonly kind: 'installSnapshot'; readonly snapshot: SnapshotMeta; readonly entriesAfter: 'dropped' | 'kept' }
   /** Overwrite damaged entries by these, which are the same ones; report `repaired` once durable. */
   | { readonly kind: 'repair'; readonly entries: readonly Entry<Payload>[] }
   /** Read a prefix of `range`, as much as is worth one message, and send it as `repairResponse`; an empty one if unreadable. */

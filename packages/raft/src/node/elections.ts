@@ -69,9 +69,10 @@ export function onHardStateSaved<Payload>(replica: Replica<Payload>, revision: n
 }
 
 export function onElectionTimeout<Payload>(replica: Replica<Payload>): void {
+  replica.restartElectionTimer()
   // While the disk has not taken its own vote, another term would not help.
-  if (replica.role.kind === 'candidate' && !replica.isSaved) replica.restartElectionTimer()
-  else if (replica.isElectable && replica.config.priority > 0) campaign(replica, false)
+  if (replica.role.kind === 'candidate' && !replica.isSaved) return
+  if (replica.isElectable && replica.config.priority > 0) campaign(replica, false)
   else becomeFollower(replica, replica.term, undefined)
 }
 

@@ -35,7 +35,7 @@ export function onAppend<Payload>(replica: Replica<Payload>, message: Received<P
     return
   }
   if (!replica.log.holds(previous.index, previous.term)) {
-    sendRejected(replica, previous)
+    sendRejected(replica, message.from, previous)
     return
   }
   const end = endOfEntries(previous, entries, message.term)
@@ -106,19 +106,12 @@ function repairFrom<Payload>(replica: Replica<Payload>, entries: readonly Entry<
   if (first !== undefined && first.index <= damage.intactEnd) replica.emit({ kind: 'repair', entries: damaged })
 }
 
-function sendRejected<Payload>(replica: Replica<Payload>, previous: EntryId): void {
-  const { id: from, leader: to, log, term, commitIndex } = replica
+function sendRejected<Payload>(replica: Replica<Payload>, to: ReplicaId, previous: EntryId): void {
+  const { id: from, log, term, commitIndex } = replica
   let hint = log.lastNotAbove(previous.index, previous.term)
   if (hint.index < commitIndex) hint = { index: commitIndex, term: log.termAt(commitIndex)! }
-  replica.send({
-    kind: 'appendResponse',
-    result: 'rejected',
-    from,
-    to: to!,
-    term,
-    rejectedIndex: previous.index,
-    hint
-  })
+  const rejectedIndex = previous.index
+  replica.send({ kind: 'appendResponse', result: 'rejected', from, to, term, rejectedIndex, hint })
 }
 
 /** Tells the leader, if one is known, up to where this log agrees, durably. */
@@ -164,13 +157,15 @@ export function onInstallSnapshot<Payload>(
   hearLeader(replica, message.from)
   const { last } = message.snapshot
   if (replica.installing !== undefined) return
-  if (last.index <= replica.commitIndex || replica.log.holds(last.index, last.term)) {
+  const agrees = replica.log.holds(last.index, last.term)
+  if (!(agrees && replica.damage.intactEnd <= last.index) && (agrees || last.index <= replica.commitIndex)) {
     replica.advanceCommit(last.index)
     sendMatched(replica)
     return
   }
   replica.installing = message.snapshot
-  replica.emit({ kind: 'installSnapshot', snapshot: message.snapshot })
+  const entriesAfter = agrees ? 'kept' : 'dropped'
+  replica.emit({ kind: 'installSnapshot', snapshot: message.snapshot, entriesAfter })
 }
 
 /** The host has replaced log and state by the snapshot. */
@@ -179,6 +174,12 @@ export function onSnapshotInstalled<Payload>(replica: Replica<Payload>, last: En
   if (snapshot === undefined || snapshot.last.index !== last.index || snapshot.last.term !== last.term) return
   const { membership } = snapshot
   replica.installing = undefined
+  if (replica.log.holds(last.index, last.term)) {
+    onCompacted(replica, last)
+    replica.advanceCommit(last.index)
+    sendMatched(replica)
+    return
+  }
   replica.log.reset(last)
   replica.damage.removeBetween(0, Number.MAX_SAFE_INTEGER)
   replica.memberships.reset(last.index, membership)
@@ -187,6 +188,12 @@ export function onSnapshotInstalled<Payload>(replica: Replica<Payload>, last: En
   replica.emit({ kind: 'commit', index: last.index })
   replica.emit({ kind: 'membership', index: last.index, membership, committed: true })
   sendMatched(replica)
+}
+
+/** Entries up to `before` were dropped: they need no repair. */
+export function onCompacted<Payload>(replica: Replica<Payload>, before: EntryId): void {
+  replica.log.compact(before)
+  replica.damage.removeBetween(0, before.index + 1)
 }
 
 /** The leader hands over: stand at once. */

@@ -52,6 +52,17 @@ export class MembershipHistory {
     return committed
   }
 
+  /**
+   * Whether `replica` may stand for election: as a voter, or as one that the newest membership leaves out while that is not
+   * known to be committed. It may be the only one that can complete the change (section 4.2.2 of the dissertation); its own
+   * vote does not count then.
+   */
+  mayLead(replica: ReplicaId, commitIndex: Index): boolean {
+    if (this.isVoter(replica)) return true
+    const former = this.index > commitIndex ? this.#placed.at(-2) : undefined
+    return former !== undefined && isVoter(former.membership, replica)
+  }
+
   isVoter(replica: ReplicaId): boolean {
     return this.current !== undefined && isVoter(this.current, replica)
   }

@@ -9,12 +9,12 @@ import type { EntryId, HardState, Index, IndexRange, RecoveredLog, Term } from '
 import type { Membership, ReplicaId } from '../membership.ts'
 import type { Message } from '../messages.ts'
 import { campaign, onHardStateSaved } from './elections.ts'
-import { onSnapshotInstalled, sendMatched } from './following.ts'
+import { onCompacted, onSnapshotInstalled, sendMatched } from './following.ts'
 import { commitWhatIsHeld, propose, proposeMembership } from './leading.ts'
 import { readIndex } from './reads.ts'
-import { onCompacted, onDamageFound, onRepaired } from './repair.ts'
+import { onDamageFound, onRepaired } from './repair.ts'
 import { Replica } from './replica.ts'
-import { onEntriesSent, onUnreachable, sendTo } from './replication.ts'
+import { onEntriesSent, onUnreachable, sendSnapshot } from './replication.ts'
 import { becomeFollower } from './roles.ts'
 import { step } from './stepping.ts'
 import { tick, ticksUntilDue, wake } from './ticking.ts'
@@ -216,9 +216,7 @@ class Node<Payload> implements RaftNode<Payload> {
     const replica = this.#replica
     const peer = replica.role.kind === 'leader' ? replica.role.peers.get(to) : undefined
     if (peer !== undefined && peer.readingFrom > 0) {
-      const atLeast = Math.max(replica.log.beforeIndex, peer.readingFrom)
-      peer.becomeSnapshot(atLeast)
-      replica.emit({ kind: 'sendSnapshot', to, term: replica.term, atLeast })
+      sendSnapshot(replica, peer, Math.max(replica.log.beforeIndex, peer.readingFrom))
     }
     return replica.take()
   }
@@ -234,7 +232,8 @@ class Node<Payload> implements RaftNode<Payload> {
   }
 
   compacted(before: EntryId): void {
-    assert(before.index <= this.#replica.commitIndex, 'only what is committed is dropped')
+    const { commitIndex, log } = this.#replica
+    assert(before.index <= Math.min(commitIndex, log.durableIndex), 'only what is committed and durable is dropped')
     onCompacted(this.#replica, before)
   }
 }

@@ -7,6 +7,7 @@ import type { Message } from '../messages.ts'
 import { lastIndexOf, sendMatched } from './following.ts'
 import { membersOf } from './membership-history.ts'
 import type { Replica } from './replica.ts'
+import { sendSnapshot } from './replication.ts'
 import { becomeFollower } from './roles.ts'
 import { handOver } from './transfer.ts'
 
@@ -31,19 +32,30 @@ export function tickRepair<Payload>(replica: Replica<Payload>, count: number): v
   replica.repairTicksLeft -= count
   if (replica.repairTicksLeft > 0) return
   replica.repairTicksLeft = replica.config.electionTicks
+  const members = memberships.current === undefined ? [] : membersOf(memberships.current)
+  // A replica that lags may know only memberships of the past; who leads it is there now.
+  const known = replica.leader === undefined ? members : [replica.leader, ...members]
   const others = memberships.current === undefined ? [] : membersOf(memberships.current).filter(id => id !== from)
-  const to = others[replica.repairAttempts++ % others.length]
+  const attempt = replica.repairAttempts++
+  const to = attempt % 2 === 0 && replica.leader !== undefined ? replica.leader : others[(attempt >> 1) % others.length]
   if (to === undefined) return
   const lastTerm = log.termAt(damaged.end - 1)!
   replica.send({ kind: 'repairRequest', from, to, term, range: damaged, lastTerm })
 }
 
 export function onRepairRequest<Payload>(replica: Replica<Payload>, message: Received<Payload, 'repairRequest'>): void {
-  const { id: from, term, log, damage } = replica
+  const { id: from, term, log, damage, role } = replica
   const { from: to, range, lastTerm } = message
+  const peer = role.kind === 'leader' && range.start <= log.beforeIndex ? role.peers.get(to) : undefined
+  if (peer !== undefined) {
+    // Dropped here: what stands for it is a snapshot.
+    if (peer.state.kind !== 'snapshot') sendSnapshot(replica, peer, log.beforeIndex)
+    return
+  }
   const end = Math.min(range.end, damage.intactEnd)
   const same = log.holds(range.end - 1, lastTerm) && range.end - 1 <= log.durableIndex
-  if (same && range.start > log.beforeIndex && range.start < end) {
+  // What the host sends tells the term, so it must be durable.
+  if (same && replica.isSaved && range.start > log.beforeIndex && range.start < end) {
     replica.emit({ kind: 'sendRepair', to, term, range: { start: range.start, end } })
   } else replica.send({ kind: 'repairResponse', from, to, term, range, entries: [] })
 }
@@ -71,10 +83,4 @@ export function onRepaired<Payload>(replica: Replica<Payload>, index: number): v
   replica.damage.removeBetween(0, index + 1)
   replica.repairTicksLeft = 0
   sendMatched(replica)
-}
-
-/** Entries up to `before` were dropped: they need no repair. */
-export function onCompacted<Payload>(replica: Replica<Payload>, before: EntryId): void {
-  replica.log.compact(before)
-  replica.damage.removeBetween(0, before.index + 1)
 }

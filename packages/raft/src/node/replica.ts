@@ -82,6 +82,8 @@ export class Replica<Payload> {
     this.log = new TermLog(log)
     this.memberships = new MembershipHistory(log.memberships)
     this.damage = new DamagedRanges(log.damaged)
+    this.damage.removeBetween(0, this.log.beforeIndex + 1)
+    this.damage.removeBetween(this.log.lastIndex + 1, Number.MAX_SAFE_INTEGER)
     this.term = hardState.term
     this.votedFor = hardState.votedFor
     this.commitIndex = this.log.beforeIndex
@@ -165,7 +167,7 @@ export class Replica<Payload> {
 
   /** May stand for election, if it wants to. */
   get isElectable(): boolean {
-    return this.memberships.isVoter(this.id) && !this.damage.any && this.installing === undefined
+    return this.memberships.mayLead(this.id, this.commitIndex) && !this.damage.any && this.installing === undefined
   }
 
   /** A leader was heard of lately: votes are refused, so that nobody unseats a leader that works (section 9.6). */

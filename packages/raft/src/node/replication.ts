@@ -36,7 +36,7 @@ function askForEntries<Payload>(replica: Replica<Payload>, peer: Peer, nextIndex
   const { log } = replica
   const previousTerm = log.termAt(nextIndex - 1)
   if (previousTerm === undefined) {
-    sendSnapshot(replica, peer)
+    sendSnapshot(replica, peer, log.beforeIndex)
     return false
   }
   const previous = { index: nextIndex - 1, term: previousTerm }
@@ -63,8 +63,8 @@ function sendProbe<Payload>(replica: Replica<Payload>, peer: Peer, previous: Ent
   replica.send({ kind: 'append', from, to: peer.id, term, previous, entries: [], commitIndex })
 }
 
-function sendSnapshot<Payload>(replica: Replica<Payload>, peer: Peer): void {
-  const atLeast = replica.log.beforeIndex
+/** Asks the host to send a snapshot that covers `atLeast`. */
+export function sendSnapshot<Payload>(replica: Replica<Payload>, peer: Peer, atLeast: Index): void {
   peer.becomeSnapshot(atLeast)
   replica.emit({ kind: 'sendSnapshot', to: peer.id, term: replica.term, atLeast })
 }
@@ -141,7 +141,13 @@ export function onHeartbeatAnswered<Payload>(replica: Replica<Payload>, peer: Pe
   if (state.kind !== 'replicate' || peer.state !== state || peer.readingFrom > 0) return
   if (!stands || state.nextIndex - 1 <= peer.matchIndex) return
   const term = replica.log.termAt(state.nextIndex - 1)
-  if (term !== undefined) sendProbe(replica, peer, { index: state.nextIndex - 1, term })
+  if (term !== undefined) {
+    sendProbe(replica, peer, { index: state.nextIndex - 1, term })
+    return
+  }
+  // What was sent ahead is dropped here meanwhile.
+  peer.becomeProbe(peer.matchIndex + 1, false)
+  sendTo(replica, peer)
 }
 
 /** The link to the peer is gone: what was under way is lost. A snapshot is the host's, who reports what became of it. */

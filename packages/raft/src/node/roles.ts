@@ -15,7 +15,8 @@ export function becomeFollower<Payload>(replica: Replica<Payload>, term: Term, l
   if (term > replica.term) replica.enterTerm(term, undefined)
   replica.role = { kind: 'follower', leader }
   replica.quiescent = false
-  replica.restartElectionTimer()
+  // Someone else's failed attempt does not put off its own: else the only one that can win might never stand.
+  if (leader !== undefined || role.kind === 'leader') replica.restartElectionTimer()
   if (!changed) return
   replica.emit({ kind: 'roleChanged' })
   if (leader !== undefined) endTransfer(replica, leader)

@@ -88,7 +88,6 @@ export class TermLog {
     if (this.#starts.length > 0) this.#starts[0] = before.index + 1
     this.beforeIndex = before.index
     this.beforeTerm = before.term
-    this.durableIndex = Math.max(this.durableIndex, before.index)
   }
 
   /** A snapshot stands for everything: the log is empty after `last`. */

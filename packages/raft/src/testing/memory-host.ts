@@ -25,7 +25,7 @@ export interface StoredLog {
 
 type LogWrite =
   | { readonly kind: 'append'; readonly truncateFrom: Index | undefined; readonly entries: readonly Entry<Payload>[] }
-  | { readonly kind: 'snapshot'; readonly snapshot: SnapshotMeta }
+  | { readonly kind: 'snapshot'; readonly snapshot: SnapshotMeta; readonly kept: boolean }
   | { readonly kind: 'repair'; readonly range: IndexRange }
   | { readonly kind: 'compact'; readonly before: EntryId; readonly base: Membership }
 
@@ -116,7 +116,8 @@ export class MemoryHost {
 
   /** Drops what is committed up to `index`, an entry's last; the node knows at once. */
   compact(index: Index): void {
-    const kept = this.log.entries.filter(entry => entry.index > index)
+    const most = Math.min(index, this.node.durableIndex)
+    const kept = this.log.entries.filter(entry => lastIndexOf(entry) > most)
     const dropped = this.log.entries.slice(0, this.log.entries.length - kept.length)
     const last = dropped.at(-1)
     if (last === undefined) return
@@ -179,7 +180,8 @@ export class MemoryHost {
         this.snapshotsToSend.push(effect)
         break
       case 'installSnapshot': {
-        const write = { kind: 'snapshot', snapshot: effect.snapshot } as const
+        const kept = effect.entriesAfter === 'kept'
+        const write = { kind: 'snapshot', snapshot: effect.snapshot, kept } as const
         applyWrite({ log: this.log, damaged: [] }, write)
         this.logWrites.push(write)
         break
@@ -255,8 +257,8 @@ function applyWrite(disk: { log: StoredLog; damaged: IndexRange[] }, write: LogW
     case 'snapshot':
       log.before = write.snapshot.last
       log.base = write.snapshot.membership
-      log.entries = []
-      disk.damaged = []
+      log.entries = write.kept ? log.entries.filter(entry => entry.index > write.snapshot.last.index) : []
+      disk.damaged = disk.damaged.filter(range => write.kept && range.start > write.snapshot.last.index)
       break
     case 'repair':
       disk.damaged = disk.damaged.filter(range => range.start >= write.range.end)
