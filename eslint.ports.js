@@ -25,6 +25,8 @@ export const portImplementations = [
   'packages/gateway/src/connections/turn-queue.ts',
 
   // Processes, their cores, the sockets between them, and Node's own loop behind `Scheduler`.
+  'packages/shard-scheduler/src/grpc/grpc-http2.ts',
+  'packages/shard-scheduler/src/grpc/grpc-server.ts',
   'packages/shard-scheduler/src/mesh/grpc-transport.ts',
   'packages/shard-scheduler/src/real-scheduler.ts',
   'packages/shard-scheduler/src/supervisor.ts',

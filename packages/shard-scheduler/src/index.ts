@@ -5,7 +5,8 @@
  *   other end, called by the entry module of a shard.
  * - `Mesh` is the only way from one shard to another. `openSocketMesh` is the one between processes (gRPC over Unix sockets),
  *   `memoryMeshes` the one inside a process.
- * - `PeerNetwork` is how a shard talks to shards of other nodes. `MemoryPeerNetwork` connects nodes inside one process.
+ * - `PeerNetwork` is how a shard talks to shards of other nodes. `openGrpcPeerNetwork` is the one over TCP,
+ *   `MemoryPeerNetwork` connects nodes inside one process.
  * - `Gate` counts work in flight, `StallDetector` tells when the loop was held up, `placePartitions` says which shard gets
  *   what.
  *
@@ -30,6 +31,7 @@ export {
   type MemoryPeerNetworkOptions,
   type MemoryPeerOptions
 } from './peers/memory-peer-network.ts'
+export { openGrpcPeerNetwork, type GrpcPeerNetwork, type GrpcPeerNetworkOptions } from './peers/grpc-peer-network.ts'
 export { idealPath, type MemoryPath } from './peers/memory-wire.ts'
 export { startShards, type SchedulerLog, type Shards, type ShardsOptions } from './supervisor.ts'
 export type { ShardReport, ShardState } from './supervisor/supervised-shard.ts'

@@ -165,5 +165,5 @@ function cableKey(left: number, right: number): string {
 }
 
 function copyFrame(frame: Frame): Frame {
-  return { ...frame, payload: frame.payload.slice() }
+  return { ...frame, payload: new Uint8Array(frame.payload) }
 }

@@ -3,13 +3,24 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import protobuf from 'protobufjs'
 import { test } from 'vitest'
-import { decodeBatch, encodeBatch } from './frame-codec.ts'
+import {
+  decodeAnswer,
+  decodeBatch,
+  decodeCall,
+  encodeAnswer,
+  encodeBatch as encodePieces,
+  encodeCall,
+  SEPARATE_BYTES_MIN
+} from './frame-codec.ts'
 import type { Frame } from './frames.ts'
 
 // The reference: protobufjs reads the schema file and encodes by reflection.
 const schema = protobuf.parse(readFileSync(new URL('./mesh.proto', import.meta.url), 'utf8')).root
 const Batch = schema.lookupType('milena.mesh.v1.Batch')
+const Call = schema.lookupType('milena.mesh.v1.Call')
 const statuses = { ok: 'OK', failed: 'FAILED', overloaded: 'OVERLOADED' } as const
+
+const encodeBatch = (frames: readonly Frame[]): Buffer => Buffer.concat(encodePieces(frames))
 
 const bytes = fc.uint8Array({ maxLength: 300 })
 const id = fc.integer({ min: 1, max: 0xffff_ffff })
@@ -30,10 +41,32 @@ const answer = fc.record({
 const message = fc.record({
   kind: fc.constant('message' as const),
   channel: fc.string({ unit: 'grapheme' }),
-  payload: bytes,
+  payload: fc.oneof(bytes, fc.integer({ min: SEPARATE_BYTES_MIN - 2, max: 3 * SEPARATE_BYTES_MIN }).map(large)),
   lane: fc.constant('urgent' as const)
 })
 const batch = fc.array(fc.oneof(call, answer, message), { maxLength: 8 })
+
+function large(length: number): Uint8Array {
+  return new Uint8Array(length).fill(length & 0xff)
+}
+
+test('A large message is not copied: its payload is a piece of the batch.', () => {
+  const payload = new Uint8Array(SEPARATE_BYTES_MIN)
+  const pieces = encodePieces([{ kind: 'message', channel: 'entries', payload, lane: 'bulk' }])
+  assert.equal(pieces.length, 2)
+  assert.equal(pieces[1], payload)
+})
+
+test('A call and an answer by themselves come back, and are what the schema file says.', () => {
+  fc.assert(
+    fc.property(call, answer, (asked, answered) => {
+      assert.deepEqual(plain([decodeCall(encodeCall(asked))]), plain([asked]))
+      assert.deepEqual(plain([decodeAnswer(encodeAnswer(answered))]), plain([answered]))
+      const reference = Call.toObject(Call.decode(encodeCall(asked)), { defaults: true })
+      assert.deepEqual([reference.id, reference.service], [asked.id, asked.service])
+    })
+  )
+})
 
 test('Every batch comes back as it was encoded.', () => {
   fc.assert(fc.property(batch, frames => assert.deepEqual(plain(decodeBatch(encodeBatch(frames))), plain(frames))))

@@ -22,17 +22,55 @@ const FIELD_2_BYTES = (2 << 3) | 2
 const FIELD_3_BYTES = (3 << 3) | 2
 const FIELD_4_BYTES = (4 << 3) | 2
 
-/** Encodes a `Batch`. Copies payloads. */
-export function encodeBatch(frames: readonly Frame[]): Buffer {
-  const writer = Writer.create()
+/** Payloads of messages from this size on are not copied into the encoded batch but stand in it as they are. */
+export const SEPARATE_BYTES_MIN = 8 * 1024
+
+/**
+ * Encodes a `Batch`: its bytes in pieces, in order. Payloads are copied, except those of messages of `SEPARATE_BYTES_MIN` bytes and
+ * more, which are pieces themselves.
+ */
+export function encodeBatch(frames: readonly Frame[]): Uint8Array[] {
+  const pieces: Uint8Array[] = []
+  let writer = Writer.create()
   for (const frame of frames) {
+    if (frame.kind === 'message' && frame.payload.length >= SEPARATE_BYTES_MIN) {
+      writeMessageHead(writer, frame)
+      pieces.push(writer.finish(), frame.payload)
+      writer = Writer.create()
+      continue
+    }
     writer.uint32(FIELD_1_BYTES).fork()
-    if (frame.kind === 'call') writeCall(writer, frame)
-    else if (frame.kind === 'answer') writeAnswer(writer, frame)
-    else writeMessage(writer, frame)
-    writer.ldelim()
+    if (frame.kind === 'call') writeCall(writer.uint32(FIELD_1_BYTES).fork(), frame)
+    else if (frame.kind === 'answer') writeAnswer(writer.uint32(FIELD_2_BYTES).fork(), frame)
+    else writeMessage(writer.uint32(FIELD_3_BYTES).fork(), frame)
+    writer.ldelim().ldelim()
   }
-  return writer.finish() as Buffer
+  if (writer.len > 0) pieces.push(writer.finish())
+  return pieces
+}
+
+/** Encodes a `Call` by itself. */
+export function encodeCall(call: CallFrame): Uint8Array {
+  const writer = Writer.create()
+  writeCall(writer, call)
+  return writer.finish()
+}
+
+/** Encodes an `Answer` by itself. */
+export function encodeAnswer(answer: AnswerFrame): Uint8Array {
+  const writer = Writer.create()
+  writeAnswer(writer, answer)
+  return writer.finish()
+}
+
+/** Decodes a `Call` by itself. Throws when `bytes` are none; its payload is a view of them. */
+export function decodeCall(bytes: Uint8Array): CallFrame {
+  return readCall(Reader.create(bytes), bytes.length)
+}
+
+/** Decodes an `Answer` by itself. Throws when `bytes` are none; its payload is a view of them. */
+export function decodeAnswer(bytes: Uint8Array): AnswerFrame {
+  return readAnswer(Reader.create(bytes), bytes.length)
 }
 
 /** Decodes a `Batch`. Payloads are views of `bytes`. Throws when `bytes` are not a batch. */
@@ -48,27 +86,38 @@ export function decodeBatch(bytes: Uint8Array): Frame[] {
 }
 
 function writeCall(writer: protobuf.Writer, call: CallFrame): void {
-  writer.uint32(FIELD_1_BYTES).fork()
   writer.uint32(FIELD_1_VARINT).uint32(call.id)
   writer.uint32(FIELD_2_BYTES).string(call.service)
   if (call.payload.length > 0) writer.uint32(FIELD_3_BYTES).bytes(call.payload)
-  writer.ldelim()
 }
 
 function writeAnswer(writer: protobuf.Writer, answer: AnswerFrame): void {
-  writer.uint32(FIELD_2_BYTES).fork()
   writer.uint32(FIELD_1_VARINT).uint32(answer.id)
   if (answer.status !== 'ok') writer.uint32(FIELD_2_VARINT).uint32(STATUSES.indexOf(answer.status))
   if (answer.payload.length > 0) writer.uint32(FIELD_3_BYTES).bytes(answer.payload)
   if (answer.message !== '') writer.uint32(FIELD_4_BYTES).string(answer.message)
-  writer.ldelim()
 }
 
 function writeMessage(writer: protobuf.Writer, message: MessageFrame): void {
-  writer.uint32(FIELD_3_BYTES).fork()
   writer.uint32(FIELD_1_BYTES).string(message.channel)
   if (message.payload.length > 0) writer.uint32(FIELD_2_BYTES).bytes(message.payload)
-  writer.ldelim()
+}
+
+/** Everything of a message's frame that stands before its payload, which is its last field. */
+function writeMessageHead(writer: protobuf.Writer, { channel, payload }: MessageFrame): void {
+  const channelLength = Buffer.byteLength(channel)
+  const messageLength = sizeOfBytes(channelLength) + sizeOfBytes(payload.length)
+  writer.uint32(FIELD_1_BYTES).uint32(sizeOfBytes(messageLength))
+  writer.uint32(FIELD_3_BYTES).uint32(messageLength)
+  writer.uint32(FIELD_1_BYTES).string(channel)
+  writer.uint32(FIELD_2_BYTES).uint32(payload.length)
+}
+
+/** Encoded size of a field of `length` bytes: tag, length, bytes. */
+function sizeOfBytes(length: number): number {
+  let size = 2 + length
+  for (let rest = length >>> 7; rest > 0; rest >>>= 7) size++
+  return size
 }
 
 function readFrame(reader: protobuf.Reader, end: number): Frame {

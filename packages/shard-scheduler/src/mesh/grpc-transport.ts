@@ -40,7 +40,7 @@ const linkMethod: grpc.MethodDefinition<readonly Frame[], Buffer> = {
   path: LINK_PATH,
   requestStream: true,
   responseStream: true,
-  requestSerialize: encodeBatch,
+  requestSerialize: frames => Buffer.concat(encodeBatch(frames)),
   requestDeserialize: decodeBatch,
   responseSerialize: encoded,
   responseDeserialize: encoded
@@ -223,7 +223,7 @@ class StreamLink implements Link {
 
   send(frames: readonly Frame[], taken: () => void): void {
     // Encoded now, not when the stream gets to it: a caller whose deadline passes meanwhile may use its payload again.
-    this.#stream.write(encodeBatch(frames), () => taken())
+    this.#stream.write(Buffer.concat(encodeBatch(frames)), () => taken())
   }
 
   close(): void {

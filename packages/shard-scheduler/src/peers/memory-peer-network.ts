@@ -188,8 +188,8 @@ export class MemoryPeerNetwork {
       }
       const answer = (settle: () => void): void => this.#carryOnce(target, node, settle)
       this.#carryOnce(node, target, () => {
-        target.core.runOpenCall(service, payload.slice()).then(
-          result => answer(() => resolve(result.slice())),
+        target.core.runOpenCall(service, new Uint8Array(payload)).then(
+          result => answer(() => resolve(new Uint8Array(result))),
           (error: MeshError) => answer(() => reject(error))
         )
       })
@@ -303,7 +303,7 @@ export class MemoryPeerNetwork {
 
 /** Calls and answers get memory of their own, as behind a socket; messages only where it is overwritten afterwards. */
 function copyOf(frame: Frame, messagesToo: boolean): Frame {
-  return frame.kind === 'message' && !messagesToo ? frame : { ...frame, payload: frame.payload.slice() }
+  return frame.kind === 'message' && !messagesToo ? frame : { ...frame, payload: new Uint8Array(frame.payload) }
 }
 
 function overwriteMessages(frames: readonly Frame[]): void {
