@@ -1,20 +1,30 @@
 /**
- * From settings to what a node will run: how many shards, which addresses each listens on, what is advertised. Pure.
+ * From settings to what a node will run: how many shards, which addresses each listens on, what is advertised to clients and to
+ * other nodes. Pure.
  */
 import { defaultGateway, type Advertising } from './cluster/addresses.ts'
+import type { Endpoint, ListenerEndpoint, NodeDescription } from './controller/cluster-state.ts'
 import type { ShardListener } from './shard.ts'
 import type { BrokerSettings } from './settings/broker-settings.ts'
-import { parseListeners, type ListenerAddress } from './settings/listener.ts'
+import { parseHostPort, parseListeners, type ListenerAddress } from './settings/listener.ts'
 import { SettingsError } from './settings/parse.ts'
 
 /** Most shards that are started by themselves; more must be asked for. */
 const AUTOMATIC_SHARDS_MAX = 16
+
+/** Where other nodes find a node that says nothing else. */
+export const DEFAULT_RPC: Endpoint = { host: '127.0.0.1', port: 33_145 }
 
 /** Shards of a node: as asked, else as the data folder has, else one per core. */
 export function planShardCount(settings: BrokerSettings, known: number | undefined, coreCount: number): number {
   const asked = settings['num.shards']
   if (asked > 0) return asked
   return known ?? Math.max(1, Math.min(coreCount, AUTOMATIC_SHARDS_MAX))
+}
+
+/** The node id that was asked for, undefined for an automatic one. */
+export function askedNodeId(settings: BrokerSettings): number | undefined {
+  return settings['node.id'] < 0 ? undefined : settings['node.id']
 }
 
 /** The Kafka listeners of the node, checked against the number of shards. */
@@ -64,3 +74,54 @@ export function planAdvertising(settings: BrokerSettings, routeTable: string): A
   const address = host === '' ? undefined : defaultGateway(routeTable)
   return { advertised, gateway: address === undefined ? undefined : { address, host } }
 }
+
+export interface RpcPlan {
+  /** Where shard 0 listens, shard i on port + i; undefined on a node that is alone. */
+  readonly listen: Endpoint | undefined
+  /** What other nodes are told. */
+  readonly advertised: Endpoint
+  readonly seeds: readonly Endpoint[]
+}
+
+/** How this node is reached by others. `inCluster`: it is a member of a cluster with other nodes already. */
+export function planRpc(settings: BrokerSettings, hostname: string, inCluster: boolean): RpcPlan {
+  const seeds = settings.seeds.map(seed => {
+    const endpoint = parseHostPort('seeds', seed)
+    if (endpoint.port > 0 && endpoint.host !== '') return endpoint
+    throw new SettingsError([`Invalid value ${seed} for configuration seeds: expected host:port`])
+  })
+  const asked = settings['rpc.listener']
+  const wanted = asked !== '' ? parseHostPort('rpc.listener', asked) : DEFAULT_RPC
+  const listens = asked !== '' || seeds.length > 0 || inCluster
+  const told = settings['advertised.rpc.listener']
+  const advertised =
+    told !== ''
+      ? parseHostPort('advertised.rpc.listener', told)
+      : { ...wanted, host: isAnyHost(wanted.host) ? hostname : wanted.host }
+  return { listen: listens && wanted.port >= 0 ? wanted : undefined, advertised, seeds }
+}
+
+/** What a node says of itself to other nodes. `nodeId` is not known before it is a member. */
+export function describeNode(
+  settings: BrokerSettings,
+  node: { readonly instance: string; readonly shardCount: number },
+  listeners: readonly ListenerAddress[],
+  rpc: Endpoint
+): Omit<NodeDescription, 'nodeId'> {
+  const advertised = parseListeners('advertised.listeners', settings['advertised.listeners'])
+  return {
+    instance: node.instance,
+    shardCount: node.shardCount,
+    rack: settings['broker.rack'],
+    rpc,
+    listeners: listeners.map((listener): ListenerEndpoint => {
+      const { name, host, port } = advertised.find(told => told.name === listener.name) ?? listener
+      const reachable = isAnyHost(host) || isLoopback(host) ? rpc.host : host
+      return { name, host: reachable, port, portPerShard: settings.addressing === 'shard' }
+    })
+  }
+}
+
+const isAnyHost = (host: string): boolean => host === '' || host === '0.0.0.0' || host === '::'
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(\.\d+){3}$/.test(host)

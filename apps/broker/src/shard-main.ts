@@ -2,13 +2,15 @@
  * Entry of a shard's process. The supervisor says which shard this is; the rest is `startShard` with the real world plugged
  * in: the mesh over sockets, a disk, the system's clock.
  */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { runShard } from '@milena/shard-scheduler'
 import { openLmdbState } from '@milena/storage-engine'
 import type { Advertising } from './cluster/addresses.ts'
-import { shardFolder, type NodeIdentity } from './data-folder.ts'
+import { peersAlone } from './cluster/peers-alone.ts'
+import { brokerIdOf, type NodeDescription } from './controller/cluster-state.ts'
+import { saveMembership, shardFolder, type NodeIdentity } from './data-folder.ts'
 import { createLogger } from './logging.ts'
 import { shardListeners } from './node-plan.ts'
 import { openShardDisk } from './shard-disk.ts'
@@ -21,6 +23,8 @@ import { systemClock, systemScheduler } from './system-clock.ts'
 export interface ShardConfig {
   readonly settings: BrokerSettings
   readonly identity: NodeIdentity
+  /** This node as it is now. */
+  readonly node: NodeDescription
   readonly dataFolder: string
   readonly listeners: readonly ListenerAddress[]
   readonly advertising: Advertising
@@ -35,14 +39,19 @@ await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) 
   stallDetector.watch(settings['stall.threshold.ms'], stall => log.warn(stall, 'event loop stalled'))
   const directory = shardFolder(dataFolder, shard)
   const disk = await openShardDisk(settings, directory, log)
+  const peers = peersAlone(brokerIdOf(identity.nodeId, shard))
   const running = await startShard({
     settings,
     identity,
+    node: config.node,
     mesh,
+    peers,
     disk,
     directory,
     openState: () => openLmdbState({ path: join(directory, 'state') }),
     randomBytes,
+    random: bound => randomInt(bound),
+    remember: nodes => void saveMembership(dataFolder, { ...identity, nodes }),
     listeners: shardListeners(settings, listeners, shard),
     advertising: config.advertising,
     ports: name => portsOf(listeners, name, mesh.shardCount),

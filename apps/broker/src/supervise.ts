@@ -3,19 +3,29 @@
  * This process holds no data and serves no Kafka client.
  */
 import { readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { recommendedShardExecArgv, startShards, type Shards } from '@milena/shard-scheduler'
 import type { Logger } from 'pino'
 import type { AdminServer } from './admin/admin-server.ts'
 import { compileCacheFolder } from './compile-cache.ts'
 import { brokerIdOf } from './controller/cluster-state.ts'
-import { claimDataFolder, readIdentity } from './data-folder.ts'
-import { planAdvertising, planListeners, planShardCount, shardListeners } from './node-plan.ts'
+import { claimNode } from './claim-node.ts'
+import { claimDataFolder, readIdentity, saveMembership } from './data-folder.ts'
+import {
+  askedNodeId,
+  describeNode,
+  planAdvertising,
+  planListeners,
+  planRpc,
+  planShardCount,
+  shardListeners
+} from './node-plan.ts'
 import type { ShardConfig } from './shard-main.ts'
 import type { BrokerSettings } from './settings/broker-settings.ts'
 import { parseHostPort } from './settings/listener.ts'
 import { SettingsError } from './settings/parse.ts'
+import { systemClock } from './system-clock.ts'
 
 /** Longest time a drain may take before shards are stopped the hard way. */
 const DRAIN_DEADLINE_MS = 20_000
@@ -39,8 +49,21 @@ export async function superviseNode(settings: BrokerSettings, log: Logger): Prom
     ])
   }
   const advertising = planAdvertising(settings, readRouteTable())
-  const identity = claimDataFolder(dataFolder, { nodeId: settings['node.id'], shardCount })
-  const config: ShardConfig = { settings, identity, dataFolder, listeners, advertising }
+  const folder = claimDataFolder(dataFolder, { nodeId: askedNodeId(settings), shardCount })
+  const rpc = planRpc(settings, hostname(), (folder.membership?.nodes.length ?? 0) > 1)
+  const candidate = describeNode(settings, folder, listeners, rpc.advertised)
+  const identity = await claimNode({
+    folder,
+    node: candidate,
+    nodeId: askedNodeId(settings),
+    rpc,
+    openPeers: () => Promise.reject(new SettingsError(['seeds: clusters are not supported yet'])),
+    save: membership => void saveMembership(dataFolder, membership),
+    clock: systemClock,
+    log
+  })
+  const node = { ...candidate, nodeId: identity.nodeId }
+  const config: ShardConfig = { settings, identity, node, dataFolder, listeners, advertising }
   const compileCache = compileCacheFolder()
   const shards = startShards({
     shardCount,

@@ -1,17 +1,18 @@
 /** Producer ids, taken from the controller in blocks, so that most requests are answered without leaving the shard. */
 import type { ProducerIdsPort } from '@milena/gateway'
-import type { Mesh } from '@milena/shard-scheduler'
-import type { CommandResult } from '../controller/commands.ts'
-import { controllerServices, decodeMessage } from '../controller/messages.ts'
+import type { ControllerClient } from '../controller/controller-client.ts'
+
+/** How long a client waits for a new block, ms. */
+const BLOCK_DEADLINE_MS = 10_000
 
 export class ProducerIdBlocks implements ProducerIdsPort {
-  readonly #mesh: Mesh
+  readonly #controller: ControllerClient
   #next = 0
   #end = 0
   #refill: Promise<void> | undefined
 
-  constructor(mesh: Mesh) {
-    this.#mesh = mesh
+  constructor(controller: ControllerClient) {
+    this.#controller = controller
   }
 
   async allocate(): Promise<bigint> {
@@ -23,9 +24,8 @@ export class ProducerIdBlocks implements ProducerIdsPort {
   }
 
   async #fetchBlock(): Promise<void> {
-    const answer = await this.#mesh.submitTo(0, controllerServices.allocateProducerIds, new Uint8Array(0))
-    const block = decodeMessage<Extract<CommandResult, { type: 'allocate-producer-ids' }>>(answer)
-    this.#next = block.firstId
-    this.#end = block.firstId + block.count
+    const { firstId, count } = await this.#controller.ask('allocateProducerIds', {}, BLOCK_DEADLINE_MS)
+    this.#next = firstId
+    this.#end = firstId + count
   }
 }

@@ -1,35 +1,51 @@
 /**
- * The gateway's view of the cluster, from this shard's copy of the metadata; changes go to the controller over the mesh.
- *
- * Addressing decides what clients see. Shard addressing: every shard is a broker with its own id and port. Node addressing:
- * the node is one broker (its id is that of shard 0) that leads everything.
+ * The gateway's cluster port: views of what this shard knows, and changes, which go to the controller wherever it is.
  */
-import type { BrokerView, ClusterPort, ClusterView, Dial, TopicRequest, TopicResult, TopicView } from '@milena/gateway'
-import type { Mesh } from '@milena/shard-scheduler'
-import { brokerIdOf, nodeOf, shardOf, type ClusterState, type TopicState } from '../controller/cluster-state.ts'
-import { controllerServices, decodeMessage, encodeMessage } from '../controller/messages.ts'
+import type { ClusterPort, ClusterView, TopicRequest, TopicResult } from '@milena/gateway'
+import type { Mesh, PeerNetwork } from '@milena/shard-scheduler'
+import { nodeOf, shardOf, type ClusterState, type TopicState } from '../controller/cluster-state.ts'
+import { CONTROLLER_LOG_NAME } from '../controller/command-log.ts'
+import { ControllerUnavailableError, type ControllerClient } from '../controller/controller-client.ts'
 import type { MetadataReplica } from '../controller/metadata-replica.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import { advertisedAddress, type Advertising } from './addresses.ts'
+import type { Advertising } from './addresses.ts'
+import { StateView } from './cluster-view.ts'
+import type { LeaderTable, Leadership } from './leader-table.ts'
 
-const CONTROLLER_SHARD = 0
+/** Longest that CreateTopics waits for the leaders of new partitions to be known, ms: a courtesy, clients would ask again. */
+const LEADERS_WAIT_MS_MAX = 2_000
+const LEADERS_POLL_MS = 5
 
 export interface ShardClusterOptions {
   readonly clusterId: string
+  readonly nodeId: number
+  readonly brokerId: number
   readonly settings: BrokerSettings
   readonly replica: MetadataReplica
+  readonly leaders: LeaderTable
+  readonly controller: ControllerClient
   readonly mesh: Mesh
+  readonly peers: PeerNetwork
   readonly advertising: Advertising
-  /** Port of each shard on a listener, by listener name. */
+  /** Port of each shard of this node on a listener, by listener name. */
   readonly ports: (listener: string) => readonly number[]
+  /** Name of a partition's Raft group. */
+  readonly groupName: (topic: TopicState, partition: number) => string
+  /** Unpredictable bytes, for topic ids. */
+  readonly randomBytes: (count: number) => Uint8Array
+  readonly clock: { monotonic(): number; after(delayMs: number, callback: () => void): () => void }
 }
 
 export class ShardCluster implements ClusterPort {
   readonly #options: ShardClusterOptions
-  #view: { state: ClusterState; view: ClusterView } | undefined
+  /** Moves when a shard can be reached or not any more. */
+  #reachability = 0
+  #view: { readonly state: ClusterState; readonly revision: number; readonly view: ClusterView } | undefined
 
   constructor(options: ShardClusterOptions) {
     this.#options = options
+    options.mesh.onPeerChange(() => void this.#reachability++)
+    options.peers.onPeerChange(() => void this.#reachability++)
   }
 
   get autoCreateTopics(): boolean {
@@ -37,120 +53,102 @@ export class ShardCluster implements ClusterPort {
   }
 
   view(): ClusterView {
-    const { state } = this.#options.replica
-    if (this.#view?.state !== state) this.#view = { state, view: new StateView(state, this.#options) }
+    const { replica, leaders } = this.#options
+    const { state } = replica
+    const revision = state.revision + leaders.revision + this.#reachability
+    if (this.#view?.state !== state || this.#view.revision !== revision) {
+      this.#view = { state, revision, view: this.#newView(state, revision) }
+    }
     return this.#view.view
+  }
+
+  /** Whether a shard can be reached from here now. */
+  isReachable(brokerId: number): boolean {
+    const { nodeId, brokerId: self, mesh, peers } = this.#options
+    if (brokerId === self) return true
+    return nodeOf(brokerId) === nodeId ? mesh.reachable.has(shardOf(brokerId)) : peers.reachable.has(brokerId)
+  }
+
+  leadershipOf(topic: TopicState, partition: number): Leadership | undefined {
+    return this.#options.leaders.leadershipOf(this.#options.groupName(topic, partition))
   }
 
   async createTopics(
     requests: readonly TopicRequest[],
-    options: { validateOnly: boolean; timeoutMs: number }
+    { validateOnly, timeoutMs }: { validateOnly: boolean; timeoutMs: number }
   ): Promise<readonly TopicResult[]> {
-    const { validateOnly } = options
-    return this.#ask(controllerServices.createTopics, { requests, validateOnly }, options.timeoutMs)
+    const identified = requests.map(request => ({ ...request, topicId: this.#newTopicId() }))
+    const startedMs = this.#options.clock.monotonic()
+    try {
+      const results = await this.#options.controller.ask(
+        'createTopics',
+        { requests: identified, validateOnly },
+        timeoutMs
+      )
+      const leftMs = timeoutMs - (this.#options.clock.monotonic() - startedMs)
+      if (!validateOnly) await this.#untilLed(results, Math.min(leftMs, LEADERS_WAIT_MS_MAX))
+      return results
+    } catch (error) {
+      return requests.map(({ name }) => timedOut(name, error))
+    }
   }
 
   async deleteTopics(
     topics: readonly ({ name: string } | { topicId: string })[],
-    options: { timeoutMs: number }
+    { timeoutMs }: { timeoutMs: number }
   ): Promise<readonly TopicResult[]> {
+    const nameOf = (topic: { name: string } | { topicId: string }): string => ('name' in topic ? topic.name : '')
     if (!this.#options.settings['delete.topic.enable']) {
-      return topics.map(topic => ({
-        kind: 'refused',
-        name: 'name' in topic ? topic.name : '',
-        error: 'TOPIC_DELETION_DISABLED',
-        message: null
-      }))
+      const error = 'TOPIC_DELETION_DISABLED'
+      return topics.map(topic => ({ kind: 'refused', name: nameOf(topic), error, message: null }))
     }
-    return this.#ask(controllerServices.deleteTopics, { topics }, options.timeoutMs)
+    try {
+      return await this.#options.controller.ask('deleteTopics', { topics }, timeoutMs)
+    } catch (error) {
+      return topics.map(topic => timedOut(nameOf(topic), error))
+    }
   }
 
-  async #ask<T>(service: string, message: object, timeoutMs: number): Promise<T> {
-    const deadlineMs = Math.max(1, Math.min(timeoutMs, MESH_DEADLINE_MS_MAX))
-    return decodeMessage<T>(
-      await this.#options.mesh.submitTo(CONTROLLER_SHARD, service, encodeMessage(message), { deadlineMs })
-    )
+  #newView(state: ClusterState, revision: number): ClusterView {
+    const { clusterId, nodeId, settings, leaders, advertising, ports } = this.#options
+    return new StateView({
+      revision,
+      clusterId,
+      nodeId,
+      byNode: settings.addressing === 'node',
+      state,
+      controllerId: leaders.leadershipOf(CONTROLLER_LOG_NAME)?.leader ?? -1,
+      leadershipOf: (topic, partition) => this.leadershipOf(topic, partition),
+      reachable: id => this.isReachable(id),
+      advertising,
+      ports
+    })
+  }
+
+  /** Waits until the leaders of new topics are known here, so that who created them can use them at once. */
+  async #untilLed(results: readonly TopicResult[], waitMs: number): Promise<void> {
+    const { clock, replica } = this.#options
+    const endMs = clock.monotonic() + waitMs
+    const isLed = (result: TopicResult): boolean => {
+      const topic = result.kind === 'done' ? replica.state.topicsById.get(result.topicId) : undefined
+      if (topic === undefined) return true
+      return topic.partitions.every((_, partition) => (this.leadershipOf(topic, partition)?.leader ?? -1) >= 0)
+    }
+    while (!results.every(isLed) && clock.monotonic() < endMs) {
+      await new Promise<void>(resolve => void clock.after(LEADERS_POLL_MS, resolve))
+    }
+  }
+
+  /** A random topic id in Kafka's text form; never one that starts with '-', which tools would take for an option. */
+  #newTopicId(): string {
+    for (;;) {
+      const id = Buffer.from(this.#options.randomBytes(16)).toString('base64url')
+      if (!id.startsWith('-')) return id
+    }
   }
 }
 
-/** Longest that a client may make a shard wait for the controller. */
-const MESH_DEADLINE_MS_MAX = 120_000
-
-class StateView implements ClusterView {
-  readonly revision: number
-  readonly clusterId: string
-  readonly controllerId: number
-  readonly #state: ClusterState
-  readonly #options: ShardClusterOptions
-  readonly #byNode: boolean
-  readonly #topics = new Map<string, TopicView>()
-
-  constructor(state: ClusterState, options: ShardClusterOptions) {
-    this.#state = state
-    this.#options = options
-    this.#byNode = options.settings.addressing === 'node'
-    this.revision = state.revision
-    this.clusterId = options.clusterId
-    this.controllerId = brokerIdOf(options.settings['node.id'], CONTROLLER_SHARD)
-  }
-
-  topicByName(name: string): TopicView | undefined {
-    return this.#show(this.#state.topics.get(name))
-  }
-
-  topicById(topicId: string): TopicView | undefined {
-    return this.#show(this.#state.topicsById.get(topicId))
-  }
-
-  *topics(): Iterable<TopicView> {
-    for (const topic of this.#state.topics.values()) {
-      const view = this.#show(topic)
-      if (view !== undefined) yield view
-    }
-  }
-
-  brokers(dial: Dial): readonly BrokerView[] {
-    const rack = this.#options.settings['broker.rack'] || null
-    const ports = this.#options.ports(dial.listener)
-    const base = ports[CONTROLLER_SHARD] ?? dial.localPort
-    const address = advertisedAddress(this.#options.advertising, dial, base)
-    const nodeId = this.#options.settings['node.id']
-    const shards = this.#byNode ? [base] : ports
-    return shards.map((port, shard) => ({
-      id: brokerIdOf(nodeId, shard),
-      host: address.host,
-      port: address.port + (port - base),
-      rack,
-      fenced: false
-    }))
-  }
-
-  #show(topic: TopicState | undefined): TopicView | undefined {
-    if (topic === undefined) return undefined
-    let view = this.#topics.get(topic.topicId)
-    if (view === undefined) {
-      view = {
-        name: topic.name,
-        topicId: topic.topicId,
-        internal: false,
-        partitions: topic.partitions.map((placement, partition) => ({
-          partition,
-          leader: this.#brokerId(placement.replicas[0] ?? -1),
-          leaderEpoch: 0,
-          replicas: placement.replicas.map(id => this.#brokerId(id)),
-          inSyncReplicas: placement.replicas.map(id => this.#brokerId(id)),
-          offlineReplicas: []
-        }))
-      }
-      this.#topics.set(topic.topicId, view)
-    }
-    return view
-  }
-
-  /** The id that clients know a broker by. */
-  #brokerId(brokerId: number): number {
-    return this.#byNode ? brokerIdOf(nodeOf(brokerId), CONTROLLER_SHARD) : brokerId
-  }
+function timedOut(name: string, error: unknown): TopicResult {
+  if (!(error instanceof ControllerUnavailableError)) throw error
+  return { kind: 'refused', name, error: 'REQUEST_TIMED_OUT', message: 'The controller could not be reached in time.' }
 }
-
-export { shardOf }

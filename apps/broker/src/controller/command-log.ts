@@ -1,111 +1,84 @@
 /**
- * The controller's log: commands as records, in a log of shard 0's store.
+ * The controller's log as the controller sees it: commands go in, and come out again, in one order, on every replica.
  *
- * Each command is one record batch with one record whose value is the command as JSON (KRaft keeps its metadata the same
- * way), so the log has the same format, checks and durability as everything else, and can be replicated as it is. Now and
- * then the folded state goes to the state store and the log before it is trimmed.
- *
- * Appending is strictly one after the other: a command is durable before it is applied.
+ * Each command is one record batch with one record whose value is the command as JSON (KRaft keeps its metadata the same way),
+ * so the log has the same format, checks, durability and replication as everything else.
  */
-import { StoreError, type Log, type LogStore } from '@milena/storage-engine'
 import { BatchBuilder, batchHeader, iterateRecords } from '@milena/wire-protocol'
-import { apply } from './apply.ts'
-import { emptyState, fromSnapshot, toSnapshot, type ClusterState, type StateSnapshot } from './cluster-state.ts'
+import type { FollowerStatus, ReplicatedLog } from '../replication/contract.ts'
+import type { ClusterState } from './cluster-state.ts'
 import { decodeCommand, encodeCommand, type Command, type CommandResult } from './commands.ts'
 
 export const CONTROLLER_LOG_NAME = '__controller'
-const SNAPSHOT_KEY = 'controller/snapshot'
-/** Commands between snapshots. At about 300 bytes each, this is what a start replays at most. */
-const COMMANDS_PER_SNAPSHOT = 2000
-const REPLAY_READ_BYTES = 256 * 1024
 
-export class CommandLog {
-  readonly #store: LogStore
-  readonly #log: Log
-  readonly #now: () => number
-  #state: ClusterState
-  #sinceSnapshot = 0
-
-  private constructor(store: LogStore, log: Log, state: ClusterState, now: () => number) {
-    this.#store = store
-    this.#log = log
-    this.#state = state
-    this.#now = now
-  }
-
-  /** Opens the log (made when missing) and folds it into the current state. */
-  static async open(store: LogStore, now: () => number): Promise<CommandLog> {
-    const log = store.logs.get(CONTROLLER_LOG_NAME) ?? (await createControllerLog(store))
-    const stored = readSnapshot(store)
-    const commands = new CommandLog(store, log, stored?.state ?? emptyState, now)
-    await commands.#replay(stored?.nextOffset ?? log.startOffset)
-    return commands
-  }
-
-  get state(): ClusterState {
-    return this.#state
-  }
-
-  /** Makes the command durable, then applies it. Callers take turns: one `execute` at a time. */
-  async execute(command: Command): Promise<CommandResult> {
-    const batch = new BatchBuilder({ baseOffset: this.#log.endOffset })
-    batch.append({ key: null, value: encodeCommand(command), timestamp: BigInt(this.#now()) })
-    const outcome = this.#log.append(batch.build())
-    if (outcome === 'full') {
-      await this.#store.whenWritable()
-      return this.execute(command)
-    }
-    if (outcome === 'failed')
-      throw new StoreError('FAILED', 'the controller log accepts no writes', { log: CONTROLLER_LOG_NAME })
-    await this.#log.flush()
-    const { state, result } = apply(this.#state, command)
-    this.#state = state
-    if (++this.#sinceSnapshot >= COMMANDS_PER_SNAPSHOT) await this.#saveSnapshot()
-    return result
-  }
-
-  async #replay(from: number): Promise<void> {
-    const end = this.#log.endOffset
-    for (let offset = Math.max(from, this.#log.startOffset); offset < end;) {
-      const read = await this.#log.read(offset, REPLAY_READ_BYTES, end, true)
-      try {
-        const bytes = Buffer.concat(read.slices)
-        for (let at = 0; at < bytes.length; at += batchHeader.totalBytes(bytes, at)) {
-          for (const record of iterateRecords(bytes, at)) {
-            if (record.offset < from || record.value === null) continue
-            this.#state = apply(this.#state, decodeCommand(record.value)).state
-            this.#sinceSnapshot++
-          }
-        }
-        offset = read.nextOffset
-      } finally {
-        read.release()
-      }
-    }
-  }
-
-  async #saveSnapshot(): Promise<void> {
-    const nextOffset = this.#log.endOffset
-    const text = JSON.stringify({ nextOffset, state: toSnapshot(this.#state) })
-    await this.#store.state.put(SNAPSHOT_KEY, Buffer.from(text))
-    this.#sinceSnapshot = 0
-    await this.#log.trim(nextOffset)
-  }
+/** Commands that are committed, in order, and the revision that the last one leads to. */
+export interface AppliedCommands {
+  readonly revision: number
+  readonly commands: readonly Command[]
 }
 
-async function createControllerLog(store: LogStore): Promise<Log> {
-  const options = { segmentBytes: 16 * 1024 * 1024, indexIntervalBytes: 4096, segmentMs: Number.MAX_SAFE_INTEGER }
-  const [log] = await store.createLogs([{ name: CONTROLLER_LOG_NAME, options }])
-  if (log === undefined) throw new StoreError('UNKNOWN_LOG', 'the store did not create the controller log')
-  return log
+export type ExecuteOutcome =
+  | { readonly kind: 'applied'; readonly result: CommandResult }
+  /** It was not carried out and never will be: this replica does not lead. */
+  | { readonly kind: 'notLeader' }
+  /** The log accepts nothing any more: its disk failed. */
+  | { readonly kind: 'failed' }
+
+/** The Raft group behind the log, as operators are told of it. */
+export interface Quorum {
+  readonly self: number
+  /** Broker id, undefined while there is none. */
+  readonly leader: number | undefined
+  readonly term: number
+  /** Everything below is committed. */
+  readonly committedOffset: number
+  readonly endOffset: number
+  readonly membership: ReplicatedLog['membership']
+  /** All others, as the leader knows them; empty on followers. */
+  readonly followers: readonly FollowerStatus[]
 }
 
-function readSnapshot(store: LogStore): { nextOffset: number; state: ClusterState } | undefined {
-  const bytes = store.state.get(SNAPSHOT_KEY)
-  if (bytes === undefined) return undefined
-  const { nextOffset, state } = JSON.parse(Buffer.from(bytes).toString()) as {
-    nextOffset: number
-    state: StateSnapshot
+export interface CommandLog {
+  /** After every command that this replica knows to be committed. */
+  readonly state: ClusterState
+  /** This replica leads, and `state` has all that was ever committed: it may plan. */
+  readonly leading: boolean
+  /** Broker id of the replica that leads, if it is known. */
+  readonly leader: number | undefined
+  /** Raft's term. */
+  readonly term: number
+  /**
+   * Commits a command and applies it. Callers take turns: one at a time, planned against the newest `state`. Settles when it
+   * is decided, which can take as long as there is no majority.
+   */
+  execute(command: Command): Promise<ExecuteOutcome>
+  /** Called after `state` moved. Never called again with a revision at or below. */
+  onApplied(listener: (applied: AppliedCommands) => void): void
+  quorum(): Quorum
+  /** Changes who has a replica of the log; false when it was given up. Leader only. */
+  changeReplicas(voters: readonly number[], learners: readonly number[]): Promise<boolean>
+  /** `leading`, `leader` or `term` changed. */
+  onRoleChange(listener: () => void): void
+}
+
+/** A command as a batch for the log. */
+export function commandBatch(command: Command, baseOffset: number, term: number, nowMs: number): Uint8Array {
+  const builder = new BatchBuilder({ baseOffset })
+  builder.append({ key: null, value: encodeCommand(command), timestamp: BigInt(nowMs) })
+  const batch = builder.build()
+  batchHeader.setLeaderEpoch(batch, 0, term)
+  return batch
+}
+
+/** The commands in a piece of the log, with the offset of each, from `fromOffset` on. */
+export function* commandsIn(
+  bytes: Uint8Array,
+  fromOffset: number
+): Iterable<{ readonly offset: number; readonly command: Command }> {
+  for (let at = 0; at < bytes.length; at += batchHeader.totalBytes(bytes, at)) {
+    for (const record of iterateRecords(bytes, at)) {
+      const offset = Number(record.offset)
+      if (offset >= fromOffset && record.value !== null) yield { offset, command: decodeCommand(record.value) }
+    }
   }
-  return { nextOffset, state: fromSnapshot(state) }
 }

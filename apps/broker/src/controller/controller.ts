@@ -1,90 +1,123 @@
 /**
- * The controller: the one place where the cluster's metadata changes. Lives on shard 0; the others reach it over the mesh.
+ * The controller: the one place where the cluster's metadata changes. Every node's shard 0 has one; it works on the node whose
+ * replica of the controller's log leads, and refuses with `NotLeaderError` on the others.
  *
- * Work is done in turns: plan against the newest state, make the command durable, apply it, tell every shard. A shard that
- * cannot be reached is left out; it fetches the whole state when it comes back. `createTopics` answers when every reachable
- * shard has applied the command and opened its partitions.
+ * Work is done in turns: plan against the newest state, commit the command, apply it. A plan is so never outdated when its
+ * command is applied. Requests may arrive twice (their answer was lost), so each is made to do no harm the second time.
  */
-import type { TopicRequest, TopicResult } from '@milena/gateway'
-import type { Mesh } from '@milena/shard-scheduler'
+import type { PartitionResults, TopicResult } from '@milena/gateway'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { ClusterState, NodeDescription } from './cluster-state.ts'
-import type { Command, CommandResult } from './commands.ts'
 import type { CommandLog } from './command-log.ts'
+import type { Command, CommandResult, NodeRefusal } from './commands.ts'
+import type { AnswerOf, JoinAnswer, JoinRequest, NodeOutcome, RequestName, RequestOf } from './messages.ts'
+import { quorumView } from './quorum-view.ts'
+import { planReassignments } from './reassignment-plan.ts'
 import { planTopics } from './topic-plan.ts'
-import { decodeMessage, encodeMessage, controllerServices, replicaServices, type AppliedCommand } from './messages.ts'
 
 /** Producer ids handed to a shard at a time. */
 export const PRODUCER_ID_BLOCK = 1000
-/** How long a shard may take to apply a command (it opens the logs of its new partitions). */
-const PUBLISH_DEADLINE_MS = 30_000
+
+/** This replica does not lead, so nothing was done. */
+export class NotLeaderError extends Error {
+  readonly code = 'NOT_LEADER'
+  constructor() {
+    super('this replica does not lead the controller')
+    this.name = 'NotLeaderError'
+  }
+}
+
+export interface ControllerOptions {
+  readonly log: CommandLog
+  readonly settings: BrokerSettings
+  readonly clock: { now(): number; monotonic(): number }
+}
+
+type Handlers = { readonly [N in RequestName]: (request: RequestOf<N>) => Promise<AnswerOf<N>> }
 
 export class Controller {
-  readonly #commands: CommandLog
-  readonly #mesh: Mesh
+  readonly #log: CommandLog
   readonly #settings: BrokerSettings
-  readonly #randomBytes: (count: number) => Uint8Array
-  /** Proposals take turns. */
+  readonly #clock: ControllerOptions['clock']
+  readonly #handlers: Handlers
+  /** Plans and their commands take turns. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(options: {
-    commands: CommandLog
-    mesh: Mesh
-    settings: BrokerSettings
-    randomBytes: (count: number) => Uint8Array
-  }) {
-    this.#commands = options.commands
-    this.#mesh = options.mesh
+  constructor(options: ControllerOptions) {
+    this.#log = options.log
     this.#settings = options.settings
-    this.#randomBytes = options.randomBytes
+    this.#clock = options.clock
+    this.#handlers = {
+      createTopics: ({ requests, validateOnly }) => this.#createTopics(requests, validateOnly),
+      deleteTopics: ({ topics }) => this.#deleteTopics(topics),
+      allocateProducerIds: () =>
+        this.commit('allocate-producer-ids', () => {
+          return { type: 'allocate-producer-ids', version: 1, count: PRODUCER_ID_BLOCK }
+        }),
+      join: request => this.#join(request),
+      updateNode: node => this.#updateNode(node),
+      setNodeMode: ({ nodeId, mode }) => this.#changeNode({ type: 'set-node-mode', version: 1, nodeId, mode }),
+      removeNode: ({ nodeId }) => this.#changeNode({ type: 'remove-node', version: 1, nodeId }),
+      alterReassignments: request => this.#alterReassignments(request),
+      finishReassignment: ({ moves }) =>
+        this.commit('finish-reassignment', () => ({ type: 'finish-reassignment', version: 1, moves })),
+      setClusterConfigs: ({ set, unset }) =>
+        this.commit('set-configs', () => {
+          return { type: 'set-configs', version: 1, changes: [{ resource: { type: 'cluster' }, set, unset }] }
+        }),
+      describeQuorum: () =>
+        this.inTurn(() => Promise.resolve(quorumView(this.#log.quorum(), this.#log.state, this.#clock)))
+    }
   }
 
   get state(): ClusterState {
-    return this.#commands.state
+    return this.#log.state
   }
 
-  /** Offers the controller's services to all shards. */
-  serve(): void {
-    this.#mesh.serve(controllerServices.snapshot, () => encodeMessage({ state: this.#commands.state }))
-    this.#mesh.serve(controllerServices.createTopics, async payload => {
-      const { requests, validateOnly } = decodeMessage<{ requests: TopicRequest[]; validateOnly: boolean }>(payload)
-      return encodeMessage(await this.createTopics(requests, validateOnly))
+  /** Carries out one request. Rejects with `NotLeaderError` on a replica that does not lead, or before the cluster is formed. */
+  handle(name: RequestName, request: unknown): Promise<unknown> {
+    if (this.#log.state.clusterId === '') return Promise.reject(new NotLeaderError())
+    return (this.#handlers[name] as (request: unknown) => Promise<unknown>)(request)
+  }
+
+  /** Plans a command against the newest state and commits it. */
+  commit<T extends Command['type']>(
+    _: T,
+    plan: (state: ClusterState) => Extract<Command, { type: T }>
+  ): Promise<Extract<CommandResult, { type: T }>> {
+    return this.inTurn(async () => (await this.#execute(plan(this.#log.state))) as Extract<CommandResult, { type: T }>)
+  }
+
+  /** Runs `work` when all that was begun before has ended, if this replica leads by then. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.#log.leading) return Promise.reject(new NotLeaderError())
+    const result = this.#turn.then(() => {
+      if (!this.#log.leading) throw new NotLeaderError()
+      return work()
     })
-    this.#mesh.serve(controllerServices.deleteTopics, async payload => {
-      const { topics } = decodeMessage<{ topics: ({ name: string } | { topicId: string })[] }>(payload)
-      return encodeMessage(await this.deleteTopics(topics))
-    })
-    this.#mesh.serve(controllerServices.allocateProducerIds, async () =>
-      encodeMessage(
-        await this.#inTurn(() => this.#execute({ type: 'allocate-producer-ids', version: 1, count: PRODUCER_ID_BLOCK }))
-      )
-    )
+    this.#turn = result.catch(() => undefined)
+    return result
   }
 
-  /** Records this node and its shards; nothing happens when the record is right already. */
-  async registerNode(node: NodeDescription): Promise<void> {
-    const known = this.#commands.state.nodes.get(node.nodeId)
-    if (known !== undefined && known.shardCount === node.shardCount && known.rack === node.rack) return
-    await this.#inTurn(() => this.#execute({ type: 'register-node', version: 1, node }))
+  async #execute(command: Command): Promise<CommandResult> {
+    const outcome = await this.#log.execute(command)
+    if (outcome.kind !== 'applied') throw new NotLeaderError()
+    return outcome.result
   }
 
-  async createTopics(requests: readonly TopicRequest[], validateOnly: boolean): Promise<readonly TopicResult[]> {
-    const { results, published } = await this.#inTurn(async () => {
-      const plan = planTopics(this.#commands.state, requests, this.#settings, () => this.#newTopicId())
-      if (validateOnly || plan.topics.length === 0) return { results: plan.results, published: undefined }
-      await this.#commands.execute({ type: 'create-topics', version: 1, topics: plan.topics })
-      return {
-        results: plan.results,
-        published: this.#publish({ type: 'create-topics', version: 1, topics: plan.topics })
+  #createTopics(...[requests, validateOnly]: CreateTopicsArguments): Promise<readonly TopicResult[]> {
+    return this.inTurn(async () => {
+      const plan = planTopics(this.#log.state, requests, this.#settings)
+      if (!validateOnly && plan.topics.length > 0) {
+        await this.#execute({ type: 'create-topics', version: 1, topics: plan.topics })
       }
+      return plan.results
     })
-    await published
-    return results
   }
 
-  async deleteTopics(topics: readonly ({ name: string } | { topicId: string })[]): Promise<readonly TopicResult[]> {
-    const { results, published } = await this.#inTurn(async () => {
-      const { state } = this.#commands
+  #deleteTopics(topics: RequestOf<'deleteTopics'>['topics']): Promise<readonly TopicResult[]> {
+    return this.inTurn(async () => {
+      const { state } = this.#log
       const gone = new Set<string>()
       const results = topics.map((wanted): TopicResult => {
         const topic = 'name' in wanted ? state.topics.get(wanted.name) : state.topicsById.get(wanted.topicId)
@@ -94,47 +127,84 @@ export class Controller {
             : { kind: 'refused', name: '', error: 'UNKNOWN_TOPIC_ID', message: null }
         }
         gone.add(topic.topicId)
-        const factor = topic.partitions[0]?.replicas.length ?? 0
-        return {
-          kind: 'done',
-          name: topic.name,
-          topicId: topic.topicId,
-          partitionCount: topic.partitions.length,
-          replicationFactor: factor,
-          configs: []
-        }
+        const { name, topicId, partitions } = topic
+        const replicationFactor = partitions[0]?.replicas.length ?? 0
+        return { kind: 'done', name, topicId, partitionCount: partitions.length, replicationFactor, configs: [] }
       })
-      if (gone.size === 0) return { results, published: undefined }
-      const command: Command = { type: 'delete-topics', version: 1, topicIds: [...gone] }
-      await this.#commands.execute(command)
-      return { results, published: this.#publish(command) }
+      if (gone.size > 0) await this.#execute({ type: 'delete-topics', version: 1, topicIds: [...gone] })
+      return results
     })
-    await published
-    return results
   }
 
-  async #execute(command: Command): Promise<CommandResult> {
-    const result = await this.#commands.execute(command)
-    await this.#publish(command)
-    return result
+  #join({ node, nodeId: wanted }: JoinRequest): Promise<JoinAnswer> {
+    return this.inTurn(async () => {
+      const { state } = this.#log
+      const { clusterId } = state
+      const known = [...state.nodes.values()].find(({ instance }) => instance === node.instance)
+      const nodeId = known?.nodeId ?? wanted ?? state.nextNodeId
+      if (known !== undefined && wanted !== undefined && wanted !== known.nodeId) {
+        return { kind: 'refused', reason: `its data folder belongs to node.id ${known.nodeId}, not ${wanted}` }
+      }
+      const registered = { ...node, nodeId }
+      const result = await this.#execute({ type: 'register-node', version: 1, node: registered })
+      if ('refused' in result) return { kind: 'refused', reason: nodeRefusal(result.refused, nodeId) }
+      return { kind: 'joined', clusterId, nodeId, nodes: [...this.#log.state.nodes.values()] }
+    })
   }
 
-  #publish(command: Command): Promise<unknown> {
-    const applied: AppliedCommand = { revision: this.#commands.state.revision, command }
-    return this.#mesh.invokeOnAll(replicaServices.apply, encodeMessage(applied), { deadlineMs: PUBLISH_DEADLINE_MS })
+  /** A node that started; most of them as they were. */
+  #updateNode(node: NodeDescription): Promise<NodeOutcome> {
+    return this.inTurn(async () => {
+      const { mode: _, ...known } = this.#log.state.nodes.get(node.nodeId) ?? { mode: 'active' }
+      if (sameNode(known, node)) return { kind: 'done' }
+      return this.#changeNodeNow({ type: 'update-node', version: 1, node })
+    })
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work)
-    this.#turn = result.catch(() => undefined)
-    return result
+  #changeNode(command: NodeCommand): Promise<NodeOutcome> {
+    return this.inTurn(() => this.#changeNodeNow(command))
   }
 
-  /** A random topic id in Kafka's text form; never one that starts with '-', which tools would take for an option. */
-  #newTopicId(): string {
-    for (;;) {
-      const id = Buffer.from(this.#randomBytes(16)).toString('base64url')
-      if (!id.startsWith('-')) return id
-    }
+  async #changeNodeNow(command: NodeCommand): Promise<NodeOutcome> {
+    const result = await this.#execute(command)
+    if (!('refused' in result)) return { kind: 'done' }
+    const nodeId = 'node' in command ? command.node.nodeId : command.nodeId
+    return { kind: 'refused', reason: nodeRefusal(result.refused, nodeId) }
+  }
+
+  #alterReassignments(request: RequestOf<'alterReassignments'>): Promise<PartitionResults> {
+    return this.inTurn(async () => {
+      const plan = planReassignments(this.#log.state, request.requests, request)
+      if (plan.cancels.length > 0)
+        await this.#execute({ type: 'cancel-reassignment', version: 1, partitions: plan.cancels })
+      if (plan.starts.length > 0) await this.#execute({ type: 'start-reassignment', version: 1, moves: plan.starts })
+      return { kind: 'done', results: plan.results }
+    })
+  }
+}
+
+type CreateTopicsArguments = [
+  requests: RequestOf<'createTopics'>['requests'],
+  validateOnly: RequestOf<'createTopics'>['validateOnly']
+]
+
+type NodeCommand = Extract<Command, { type: 'update-node' | 'set-node-mode' | 'remove-node' }>
+
+function sameNode(left: object, right: NodeDescription): boolean {
+  const keys = ['nodeId', 'instance', 'shardCount', 'rack', 'rpc', 'listeners'] as const
+  return keys.every(key => JSON.stringify((left as Partial<NodeDescription>)[key]) === JSON.stringify(right[key]))
+}
+
+function nodeRefusal(refused: NodeRefusal | undefined, nodeId: number): string {
+  switch (refused) {
+    case 'other-instance':
+      return `node.id ${nodeId} belongs to another data folder: a node that lost its disk comes back under a new id, or after the old one was removed`
+    case 'fewer-shards':
+      return `node ${nodeId} had more shards before: their partitions would be gone`
+    case 'has-replicas':
+      return `node ${nodeId} still has replicas; decommission it first`
+    case 'unknown-node':
+    case undefined:
+      return `node ${nodeId} is not registered`
   }
 }

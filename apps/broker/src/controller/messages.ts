@@ -1,26 +1,116 @@
 /**
- * What controller and shards say to each other over the mesh: JSON, because there is little of it and it is read by people
- * who debug. Maps of the state travel as snapshots; numbers are safe integers.
+ * What controller and shards say to each other: JSON, because there is little of it and it is read by people who debug. Maps of
+ * the state travel as snapshots; numbers are safe integers.
+ *
+ *     any shard ──mesh: ask──► shard 0 of its node ──peers: handle──► shard 0 that leads the controller's group
+ *                                     │ applies what is committed, like every shard 0
+ *     every shard of its node ◄──mesh: apply── (and a whole state, when one asks for it)
  */
-import { fromSnapshot, toSnapshot, type ClusterState, type StateSnapshot } from './cluster-state.ts'
-import type { Command } from './commands.ts'
+import type { PartitionResults, QuorumView, ReassignmentRequest, TopicRequest, TopicResult } from '@milena/gateway'
+import {
+  fromSnapshot,
+  toSnapshot,
+  type ClusterState,
+  type NodeDescription,
+  type NodeMode,
+  type StateSnapshot
+} from './cluster-state.ts'
+import type { Move } from './commands.ts'
 
-/** Services of the controller (shard 0). */
-export const controllerServices = {
-  snapshot: 'controller.snapshot',
-  createTopics: 'controller.create-topics',
-  deleteTopics: 'controller.delete-topics',
-  allocateProducerIds: 'controller.allocate-producer-ids'
+/** Services over the mesh: of each node's shard 0, and of every shard. */
+export const meshServices = {
+  /** Shard 0: a request to the controller, wherever it is. */
+  ask: 'controller.ask',
+  /** Shard 0: the whole state. */
+  snapshot: 'metadata.snapshot',
+  /** Every shard: commands that are committed. */
+  apply: 'metadata.apply'
 } as const
 
-/** Services of every shard's copy of the metadata. */
-export const replicaServices = { apply: 'metadata.apply' } as const
+/** Services over the peer network. */
+export const peerServices = {
+  /** A request to the controller's leader. */
+  handle: 'controller.handle'
+} as const
 
-/** A command that is durable, and the revision it leads to. */
-export interface AppliedCommand {
-  readonly revision: number
-  readonly command: Command
+/** A topic to be made under an id that the asking node chose: asking again after a lost answer does no harm. */
+export interface IdentifiedTopicRequest extends TopicRequest {
+  readonly topicId: string
 }
+
+/** A node that wants to become a member. */
+export interface JoinRequest {
+  readonly node: Omit<NodeDescription, 'nodeId'>
+  /** Undefined: any. */
+  readonly nodeId: number | undefined
+}
+
+export type JoinAnswer =
+  | {
+      readonly kind: 'joined'
+      readonly clusterId: string
+      readonly nodeId: number
+      readonly nodes: readonly NodeDescription[]
+    }
+  | { readonly kind: 'refused'; readonly reason: string }
+
+/** What an operation on nodes came to; `reason` is one sentence for people. */
+export type NodeOutcome = { readonly kind: 'done' } | { readonly kind: 'refused'; readonly reason: string }
+
+/** Everything that the controller can be asked, with what it answers. */
+export interface ControllerRequests {
+  readonly createTopics: {
+    readonly request: { readonly requests: readonly IdentifiedTopicRequest[]; readonly validateOnly: boolean }
+    readonly answer: readonly TopicResult[]
+  }
+  readonly deleteTopics: {
+    readonly request: { readonly topics: readonly ({ name: string } | { topicId: string })[] }
+    readonly answer: readonly TopicResult[]
+  }
+  readonly allocateProducerIds: {
+    readonly request: object
+    readonly answer: { readonly firstId: number; readonly count: number }
+  }
+  readonly join: { readonly request: JoinRequest; readonly answer: JoinAnswer }
+  readonly updateNode: { readonly request: NodeDescription; readonly answer: NodeOutcome }
+  readonly setNodeMode: {
+    readonly request: { readonly nodeId: number; readonly mode: NodeMode }
+    readonly answer: NodeOutcome
+  }
+  readonly removeNode: { readonly request: { readonly nodeId: number }; readonly answer: NodeOutcome }
+  readonly alterReassignments: {
+    readonly request: {
+      readonly requests: readonly ReassignmentRequest[]
+      readonly allowReplicationFactorChange: boolean
+    }
+    readonly answer: PartitionResults
+  }
+  readonly finishReassignment: { readonly request: { readonly moves: readonly Move[] }; readonly answer: object }
+  readonly setClusterConfigs: {
+    readonly request: { readonly set: Readonly<Record<string, string>>; readonly unset: readonly string[] }
+    readonly answer: object
+  }
+  readonly describeQuorum: { readonly request: object; readonly answer: QuorumView }
+}
+
+export type RequestName = keyof ControllerRequests
+export type RequestOf<N extends RequestName> = ControllerRequests[N]['request']
+export type AnswerOf<N extends RequestName> = ControllerRequests[N]['answer']
+
+/** A request on its way. */
+export interface Question {
+  readonly name: RequestName
+  readonly request: unknown
+  /** How long the asker waits, ms. */
+  readonly deadlineMs: number
+}
+
+/** What became of it. `revision`: of the leader's state when it answered. */
+export type Reply =
+  | { readonly kind: 'answer'; readonly revision: number; readonly answer: unknown }
+  | { readonly kind: 'notLeader'; readonly leader: number | undefined }
+  /** No leader could be asked in time. */
+  | { readonly kind: 'unavailable' }
 
 export function encodeMessage(message: unknown): Uint8Array {
   return Buffer.from(

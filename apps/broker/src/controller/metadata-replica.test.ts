@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { apply } from './apply.ts'
 import { emptyState, type ClusterState } from './cluster-state.ts'
 import type { Command } from './commands.ts'
-import { controllerServices, encodeMessage, replicaServices } from './messages.ts'
+import { encodeMessage, meshServices } from './messages.ts'
 import { MetadataReplica } from './metadata-replica.ts'
 
 const command: Command = { type: 'allocate-producer-ids', version: 1, count: 10 }
@@ -20,7 +20,7 @@ function setUp(): {
   const [first, second] = memoryMeshes(2)
   if (first === undefined || second === undefined) throw new Error('two meshes')
   const controller = { state: stateAt(2), fetches: 0 }
-  first.serve(controllerServices.snapshot, () => {
+  first.serve(meshServices.snapshot, () => {
     controller.fetches++
     return encodeMessage({ state: controller.state })
   })
@@ -31,7 +31,7 @@ function setUp(): {
 }
 
 const push = (mesh: Mesh, revision: number): Promise<Uint8Array> =>
-  mesh.submitTo(1, replicaServices.apply, encodeMessage({ revision, command }))
+  mesh.submitTo(1, meshServices.apply, encodeMessage({ revision, commands: [command] }))
 
 describe('the metadata of a shard', () => {
   it('is fetched once and then follows the commands', async () => {
@@ -80,7 +80,7 @@ describe('the metadata of a shard', () => {
     const replica = new MetadataReplica({ mesh: second, sleep: () => new Promise(resolve => setTimeout(resolve, 1)) })
     const loaded = replica.load()
     await new Promise(resolve => setTimeout(resolve, 10))
-    first.serve(controllerServices.snapshot, () => encodeMessage({ state: stateAt(4) }))
+    first.serve(meshServices.snapshot, () => encodeMessage({ state: stateAt(4) }))
     await loaded
     expect(replica.state.revision).toBe(4)
   })

@@ -1,20 +1,21 @@
 /**
- * A shard's own copy of the cluster's metadata. Every shard, shard 0 included, reads only its copy; the controller pushes each
- * command with the revision it leads to. Commands are applied strictly in order: after a gap (the shard was away) the whole
- * state is fetched again.
+ * A shard's own copy of the cluster's metadata. Every shard, shard 0 included, reads only its copy; shard 0 of the node tells
+ * it the committed commands with the revision they lead to. They are applied strictly in order: after a gap (the shard was
+ * away) the whole state is fetched again.
  *
- * Listeners run for every new state, one after the other, and the controller hears "applied" only when they are done: so when
- * a topic is reported as created, its owner has opened it.
+ * Listeners run for every new state, one after the other, and shard 0 hears "applied" only when they are done: so when a topic
+ * is reported as created, this node's replicas of it are open.
  */
 import type { Mesh } from '@milena/shard-scheduler'
 import { apply } from './apply.ts'
 import { emptyState, type ClusterState } from './cluster-state.ts'
-import { controllerServices, decodeMessage, encodeMessage, replicaServices, type AppliedCommand } from './messages.ts'
+import type { AppliedCommands } from './command-log.ts'
+import { decodeMessage, encodeMessage, meshServices } from './messages.ts'
 
 /** Called with the state before and after. */
 export type StateListener = (next: ClusterState, previous: ClusterState) => void | Promise<void>
 
-const CONTROLLER_SHARD = 0
+const METADATA_SHARD = 0
 const FETCH_RETRY_MS = 100
 
 export class MetadataReplica {
@@ -28,9 +29,9 @@ export class MetadataReplica {
   constructor(options: { mesh: Mesh; sleep: (ms: number) => Promise<void> }) {
     this.#mesh = options.mesh
     this.#sleep = options.sleep
-    this.#mesh.serve(replicaServices.apply, async payload => {
-      // Before the first load there is nothing to apply to, and that load will bring this command as well.
-      if (this.#loaded) await this.#inTurn(() => this.#apply(decodeMessage<AppliedCommand>(payload)))
+    this.#mesh.serve(meshServices.apply, async payload => {
+      // Before the first load there is nothing to apply to, and that load will bring these commands as well.
+      if (this.#loaded) await this.#inTurn(() => this.#apply(decodeMessage<AppliedCommands>(payload)))
       return encodeMessage({ revision: this.#state.revision })
     })
   }
@@ -44,21 +45,24 @@ export class MetadataReplica {
     this.#listeners.push(listener)
   }
 
-  /** Fetches the state from the controller; tries until it answers. */
+  /** Fetches the state from shard 0; tries until it answers. */
   async load(): Promise<void> {
     await this.#inTurn(() => this.#fetch())
   }
 
-  async #apply({ revision, command }: AppliedCommand): Promise<void> {
-    if (revision <= this.#state.revision) return
-    if (revision === this.#state.revision + 1) return this.#become(apply(this.#state, command).state)
-    await this.#fetch()
+  async #apply({ revision, commands }: AppliedCommands): Promise<void> {
+    const known = this.#state.revision
+    if (revision <= known) return
+    const missing = revision - known
+    if (missing > commands.length) return this.#fetch()
+    const next = commands.slice(commands.length - missing).reduce((state, c) => apply(state, c).state, this.#state)
+    return this.#become(next)
   }
 
   async #fetch(): Promise<void> {
     for (;;) {
       try {
-        const answer = await this.#mesh.submitTo(CONTROLLER_SHARD, controllerServices.snapshot, new Uint8Array(0))
+        const answer = await this.#mesh.submitTo(METADATA_SHARD, meshServices.snapshot, new Uint8Array(0))
         const { state } = decodeMessage<{ state: ClusterState }>(answer)
         this.#loaded = true
         if (state.revision >= this.#state.revision) await this.#become(state)

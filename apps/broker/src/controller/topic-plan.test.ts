@@ -28,7 +28,11 @@ const request = (over: Partial<TopicRequest>): TopicRequest => ({
 
 let nextId = 0
 const plan = (requests: TopicRequest[], state: ClusterState = oneNode): ReturnType<typeof planTopics> =>
-  planTopics(state, requests, settings, () => `id-${nextId++}`)
+  planTopics(
+    state,
+    requests.map(one => ({ ...one, topicId: `id-${nextId++}` })),
+    settings
+  )
 
 function refusal(over: Partial<TopicRequest>, state?: ClusterState): unknown {
   const [result] = plan([request(over)], state).results

@@ -1,6 +1,6 @@
 /**
  * Planning of CreateTopics: from what a client asked to the topics that a command will carry, or the reason why not.
- * Pure: ids come from a function that is passed in, the state is only read. Messages follow Kafka's, which tools show.
+ * Pure: ids were chosen by who asks, the state is only read. Messages follow Kafka's, which tools show.
  */
 import type { ConfigView, TopicRequest, TopicResult } from '@milena/gateway'
 import type { ErrorName } from '@milena/wire-protocol'
@@ -10,6 +10,7 @@ import { definitionOf } from '../settings/parse.ts'
 import { topicSettings } from '../settings/topic-settings.ts'
 import { describeTopicConfigs } from '../settings/topic-config-view.ts'
 import { brokersOf, nodeOf, type ClusterState, type PartitionState, type TopicState } from './cluster-state.ts'
+import type { IdentifiedTopicRequest } from './messages.ts'
 import { chooseReplicas, countPlaced, loadOf, openNodes, type Load } from './placement.ts'
 
 /** Longest topic name (Kafka's limit, so that a partition's folder fits a file name). */
@@ -32,18 +33,19 @@ class Refusal extends Error {
   }
 }
 
-/** Plans all topics of one request. `newTopicId` gives fresh ids. */
+/** Plans all topics of one request. A topic that exists under the very id that was chosen for it counts as planned now. */
 export function planTopics(
   state: ClusterState,
-  requests: readonly TopicRequest[],
-  settings: BrokerSettings,
-  newTopicId: () => string
+  requests: readonly IdentifiedTopicRequest[],
+  settings: BrokerSettings
 ): TopicPlan {
   const topics: TopicState[] = []
   const load = loadOf(state)
   const taken = collidingNames(state.topics.keys())
   let partitionBudget = PARTITIONS_PER_REQUEST_MAX
   const results = requests.map((request): TopicResult => {
+    const known = state.topicsById.get(request.topicId)
+    if (known?.name === request.name) return doneResult(known, settings)
     try {
       const configs = checkConfigs(request.configs)
       checkName(state, taken, request.name)
@@ -57,22 +59,26 @@ export function planTopics(
       }
       for (const { replicas } of partitions) countPlaced(load, replicas)
       taken.set(collisionKey(request.name), request.name)
-      const topic: TopicState = { name: request.name, topicId: newTopicId(), partitions, configs }
+      const topic: TopicState = { name: request.name, topicId: request.topicId, partitions, configs }
       topics.push(topic)
-      return {
-        kind: 'done',
-        name: topic.name,
-        topicId: topic.topicId,
-        partitionCount: partitions.length,
-        replicationFactor: partitions[0]?.replicas.length ?? 0,
-        configs: describeTopicConfigs(configs, settings)
-      }
+      return doneResult(topic, settings)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       return { kind: 'refused', name: request.name, error: error.error, message: error.message }
     }
   })
   return { topics, results }
+}
+
+function doneResult({ name, topicId, partitions, configs }: TopicState, settings: BrokerSettings): TopicResult {
+  return {
+    kind: 'done',
+    name,
+    topicId,
+    partitionCount: partitions.length,
+    replicationFactor: partitions[0]?.replicas.length ?? 0,
+    configs: describeTopicConfigs(configs, settings)
+  }
 }
 
 /** Why a topic cannot have this name, or undefined when it can (Kafka's Topic.validate). */

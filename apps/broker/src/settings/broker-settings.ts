@@ -9,10 +9,19 @@ import { boolean, integer, list, long, LONG_MAX, string, type ValuesOf } from '.
 const MIB = 1024 * 1024
 
 export const brokerSettings = {
-  'node.id': integer(0, {
-    min: 0,
+  'node.id': integer(-1, {
+    min: -1,
     max: 2_000_000,
-    doc: 'Number of this machine in the cluster. Shard s is Kafka broker node.id * 1000 + s.'
+    doc: 'Number of this machine in the cluster, -1 for automatic: its place among the seeds, or what the cluster gives it. Shard s is Kafka broker node.id * 1000 + s.'
+  }),
+  seeds: list([], {
+    doc: 'host:port of the rpc listeners of the nodes that form the cluster, the same list in the same order on all of them. Nodes that are not in the list join. Empty: a cluster of one node.'
+  }),
+  'rpc.listener': string('', {
+    doc: 'host:port on which other nodes reach this one; shard i listens on port + i. Empty: 127.0.0.1:33145 in a cluster, nothing on a node that is alone.'
+  }),
+  'advertised.rpc.listener': string('', {
+    doc: 'host:port that other nodes are told instead of rpc.listener. Empty: rpc.listener, with the host name when that is on all interfaces.'
   }),
   'broker.rack': string('', { doc: 'Rack or zone of this machine, empty for none.' }),
   'num.shards': integer(0, {
@@ -52,6 +61,27 @@ export const brokerSettings = {
     max: 32_767,
     unit: 'count',
     doc: 'Replicas of a new topic when the request leaves it open; 0: as many as there are nodes, at most 3. Counts nodes, not shards.'
+  }),
+  'replica.lag.time.max.ms': integer(30_000, {
+    min: 1,
+    unit: 'ms',
+    doc: 'A follower that has not held all that its leader has for this long is not in sync.'
+  }),
+  'auto.leader.rebalance.enable': boolean(true, {
+    doc: 'Hand leadership back to preferred leaders. May be changed for the cluster while it runs.'
+  }),
+  'leader.imbalance.check.interval.seconds': integer(30, {
+    min: 1,
+    doc: 'Seconds between two looks at whether preferred leaders lead.'
+  }),
+  'partition.balancer.enable': boolean(true, {
+    doc: 'Move replicas from loaded shards and decommissioned nodes to others. May be changed for the cluster while it runs.'
+  }),
+  'partition.balancer.moves.max': integer(20, {
+    min: 1,
+    max: 10_000,
+    unit: 'count',
+    doc: 'Partitions that the balancer moves at the same time.'
   }),
   'delete.topic.enable': boolean(true, { doc: 'Allow DeleteTopics.' }),
   'partitions.per.shard.max': integer(20_000, {

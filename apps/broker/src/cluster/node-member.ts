@@ -1,0 +1,127 @@
+/**
+ * This node among the others: which shards there are and where (for the peer network), and, on shard 0, its registration with
+ * the controller at every start. Until that is confirmed the metadata here may be old: partitions are opened by it, nothing is
+ * ever removed by it.
+ */
+import type { PeerAddress, PeerNetwork } from '@milena/shard-scheduler'
+import { brokerIdOf, brokersOf, shardOf, type ClusterState, type NodeDescription } from '../controller/cluster-state.ts'
+import type { ControllerRouter } from '../controller/controller-router.ts'
+import type { NodeOutcome } from '../controller/messages.ts'
+import { askJoin } from './discovery.ts'
+
+/** How long a removed node keeps its links, ms: long enough to hear that it was removed. */
+const FAREWELL_MS = 5_000
+/** One attempt to register, ms. */
+const REGISTER_ATTEMPT_MS = 5_000
+const REGISTER_RETRY_MS = 100
+
+/** The cluster does not know this node, or knows another one under its number. */
+export class NotAMemberError extends Error {
+  readonly code = 'NOT_A_MEMBER'
+  constructor(reason: string) {
+    super(`this node is not a member of its cluster any more: ${reason}`)
+    this.name = 'NotAMemberError'
+  }
+}
+
+export interface NodeMemberOptions {
+  /** This node as it is now. */
+  readonly node: NodeDescription
+  readonly clusterId: string
+  /** The members that were known last. */
+  readonly known: readonly NodeDescription[]
+  readonly peers: PeerNetwork
+  /** Makes the members durable, so that a restart finds them. Shard 0 only. */
+  readonly remember: ((nodes: readonly NodeDescription[]) => void) | undefined
+  readonly clock: { after(delayMs: number, callback: () => void): () => void }
+}
+
+export class NodeMember {
+  readonly #options: NodeMemberOptions
+  #nodes: readonly NodeDescription[]
+  /** Nodes that were removed a moment ago. */
+  readonly #leaving = new Map<number, NodeDescription>()
+  #closed = false
+
+  constructor(options: NodeMemberOptions) {
+    this.#options = options
+    this.#nodes = options.known
+    options.peers.joinCluster(options.clusterId)
+    this.#link()
+  }
+
+  /** Follows the metadata. A state without nodes is one that was not loaded yet. */
+  follow(state: ClusterState): void {
+    const next = [...state.nodes.values()].map(describe)
+    if (next.length === 0 || JSON.stringify(next) === JSON.stringify(this.#nodes)) return
+    for (const node of this.#nodes) {
+      if (state.nodes.has(node.nodeId)) continue
+      this.#leaving.set(node.nodeId, node)
+      this.#options.clock.after(FAREWELL_MS, () => {
+        this.#leaving.delete(node.nodeId)
+        if (!this.#closed) this.#link()
+      })
+    }
+    this.#nodes = next
+    this.#link()
+    this.#options.remember?.(next)
+  }
+
+  /**
+   * Tells the controller what this node is like now; tries until it answers. Resolves with a revision of the metadata that is
+   * as new as this start. Rejects with a `NotAMemberError`.
+   */
+  async register(router: ControllerRouter): Promise<number> {
+    const { node } = this.#options
+    while (!this.#closed) {
+      const question = { name: 'updateNode', request: node, deadlineMs: REGISTER_ATTEMPT_MS } as const
+      const [reply] = await Promise.all([router.ask(question), this.#tellNewAddress()])
+      if (reply.kind === 'answer') {
+        const outcome = reply.answer as NodeOutcome
+        if (outcome.kind === 'refused') throw new NotAMemberError(outcome.reason)
+        return reply.revision
+      }
+      await new Promise<void>(resolve => void this.#options.clock.after(REGISTER_RETRY_MS, resolve))
+    }
+    return -1
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  /** Others dial the address that they know: one that changed must be told by calling them, wherever they are. */
+  async #tellNewAddress(): Promise<void> {
+    const { node, peers } = this.#options
+    const told = this.#nodes.find(({ nodeId }) => nodeId === node.nodeId)?.rpc
+    if (told === undefined || (told.host === node.rpc.host && told.port === node.rpc.port)) return
+    const others = this.#nodes.filter(({ nodeId }) => nodeId !== node.nodeId)
+    const ask = ({ rpc }: NodeDescription): Promise<unknown> =>
+      askJoin(peers, rpc, { node, nodeId: node.nodeId }, REGISTER_ATTEMPT_MS)
+    await Promise.allSettled(others.map(ask))
+  }
+
+  #link(): void {
+    const { peers, node } = this.#options
+    const addresses = new Map<number, PeerAddress>()
+    for (const other of [...this.#leaving.values(), ...this.#nodes]) {
+      if (other.nodeId === node.nodeId) continue
+      for (const [id, address] of peerAddresses(other)) addresses.set(id, address)
+    }
+    peers.setPeers(addresses)
+  }
+}
+
+/** Where the shards of a node listen for other nodes. */
+export function peerAddresses(node: NodeDescription): Map<number, PeerAddress> {
+  const { host, port } = node.rpc
+  return new Map(brokersOf(node).map(id => [id, { host, port: port + shardOf(id) }]))
+}
+
+/** Broker id of the shard of a node that has a replica of the controller's log. */
+export const firstShardOf = (node: NodeDescription): number => brokerIdOf(node.nodeId, 0)
+
+function describe(node: NodeDescription): NodeDescription {
+  const { nodeId, instance, shardCount, rack, rpc, listeners } = node
+  return { nodeId, instance, shardCount, rack, rpc, listeners }
+}
