@@ -1,10 +1,15 @@
 /**
- * One Fetch being served: reads its stale partitions in order, and waits for more when there is too little.
+ * One Fetch being served: reads its stale partitions, and waits for more when there is too little.
  *
- *     pass: read each stale partition, what is left of maxBytes at a time
+ *     pass: read the stale partitions in order, what is left of maxBytes at a time
  *       │ enough (minBytes), or an error to tell, or no time left ──► done: the outcomes become the answer
  *       └ too little: give the bytes back, watch the partitions ──► woken: next pass, over those that changed
  *                                                               └─► deadline: last pass
+ *
+ * Reads that take their time (from disk) run side by side, up to FETCH_READS_IN_FLIGHT_MAX, and the answer is the same as if
+ * they had run one after the other: each reserves what it may bring of maxBytes, and a partition whose share depends on how much
+ * the others bring waits for them. Only the first read may go beyond its limits for the sake of one batch (KIP-74); if it
+ * comes back empty, those that went without the right are read again, one by one.
  *
  * Partitions wake their watchers at most once a turn. A parked fetch holds no bytes of the log, only one listener per
  * partition and one entry of the timer wheel, so ten thousand of them cost little.
@@ -14,6 +19,7 @@ import type { TurnTaker } from './connections/turn-queue.ts'
 import type { FetchEntry, ReadTerms } from './fetch-entry.ts'
 import type { RequestContext } from './handler.ts'
 import type { ReadOutcome } from './ports.ts'
+import { FETCH_READS_IN_FLIGHT_MAX } from './settings.ts'
 
 export interface FetchLimits extends ReadTerms {
   /** Clamped: at least 0, at most FETCH_WAIT_MS_MAX. */
@@ -46,7 +52,16 @@ export class FetchCall implements TurnTaker {
   readonly #options: FetchCallOptions
   readonly #deadline: TimerEntry = new TimerEntry(() => this.hurry())
   readonly #expiresMs: number
+  /** The next entry of this pass to look at. */
+  #next = 0
   #byteCount = 0
+  /** What the reads under way may bring. */
+  #reservedBytes = 0
+  #pendingCount = 0
+  /** Reads of this pass went without the right to one batch, because another had it. */
+  #readBeside = false
+  /** One read at a time. */
+  #alone = false
   #urgentCount = 0
   #reading = false
   #parked = false
@@ -99,40 +114,71 @@ export class FetchCall implements TurnTaker {
     this.#changed = false
     this.#byteCount = 0
     this.#urgentCount = 0
+    this.#readBeside = false
+    this.#alone = false
     for (const entry of this.#options.entries) if (entry.hadData) entry.stale = true
-    this.#readFrom(0)
+    this.#next = 0
+    this.#readOn()
   }
 
-  #readFrom(first: number): void {
+  #readOn(): void {
     const { context, entries, limits } = this.#options
-    for (let i = first; i < entries.length; i++) {
-      const entry = entries[i] as FetchEntry
-      if (!entry.stale) continue
-      let outcome
-      try {
-        outcome = entry.read(context, limits, limits.maxBytes - this.#byteCount, this.#byteCount === 0)
-      } catch (error) {
-        return this.#fail(error)
+    while (this.#next < entries.length) {
+      const entry = entries[this.#next] as FetchEntry
+      if (entry.stale) {
+        const bytesLeft = limits.maxBytes - this.#byteCount - this.#reservedBytes
+        if (this.#pendingCount > 0 && !this.#mayReadBeside(entry, bytesLeft)) return
+        const first = this.#byteCount === 0
+        const atLeastOne = first && this.#pendingCount === 0
+        if (first && !atLeastOne) this.#readBeside = true
+        let outcome
+        try {
+          outcome = entry.read(context, limits, bytesLeft, atLeastOne)
+        } catch (error) {
+          return this.#fail(error)
+        }
+        if (outcome instanceof Promise) this.#readLater(entry, outcome, Math.min(entry.maxBytes, bytesLeft))
+        else this.#take(entry, outcome)
       }
-      if (outcome instanceof Promise) return this.#readLater(entry, outcome, i + 1)
-      this.#take(entry, outcome)
+      this.#next++
     }
-    this.#endPass()
+    if (this.#pendingCount === 0) this.#endPass()
   }
 
-  #readLater(entry: FetchEntry, outcome: Promise<ReadOutcome>, next: number): void {
+  #mayReadBeside(entry: FetchEntry, bytesLeft: number): boolean {
+    return !this.#alone && this.#pendingCount < FETCH_READS_IN_FLIGHT_MAX && entry.maxBytes <= bytesLeft
+  }
+
+  #readLater(entry: FetchEntry, outcome: Promise<ReadOutcome>, reservedBytes: number): void {
     this.#readLate = true
+    this.#pendingCount++
+    this.#reservedBytes += reservedBytes
     outcome.then(
       later => {
         if (this.#over) {
           if (later.kind === 'data') later.release()
           return
         }
+        this.#pendingCount--
+        this.#reservedBytes -= reservedBytes
         this.#take(entry, later)
-        this.#readFrom(next)
+        this.#readOn()
       },
       (error: unknown) => this.#fail(error)
     )
+  }
+
+  /** The read that had the right to one batch brought nothing: those without it get theirs, in order. */
+  #readAgain(): void {
+    const { entries, limits } = this.#options
+    this.#readBeside = false
+    this.#alone = true
+    for (const entry of entries) {
+      entry.giveBack(limits.isolation)
+      if (entry.hadData) entry.stale = true
+    }
+    this.#next = 0
+    this.#readOn()
   }
 
   #fail(error: unknown): void {
@@ -149,6 +195,7 @@ export class FetchCall implements TurnTaker {
 
   #endPass(): void {
     const { context, entries, limits } = this.#options
+    if (this.#byteCount === 0 && this.#readBeside) return this.#readAgain()
     this.#reading = false
     if (!this.#final && context.host.clock.monotonic() >= this.#expiresMs) this.#final = true
     const enough = this.#urgentCount > 0 || this.#byteCount >= limits.minBytes || entries.length === 0

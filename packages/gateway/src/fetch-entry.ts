@@ -63,10 +63,15 @@ export class FetchEntry {
     this.target = target
   }
 
+  /** What the client takes of this partition at once; negative counts as 0. */
+  get maxBytes(): number {
+    return this.#maxBytes
+  }
+
   /** What the client wants from now on. */
   ask(wish: FetchWish): this {
     this.#fetchOffset = wish.fetchOffset
-    this.#maxBytes = wish.partitionMaxBytes
+    this.#maxBytes = Math.max(0, wish.partitionMaxBytes)
     this.#currentLeaderEpoch = wish.currentLeaderEpoch
     this.#lastFetchedEpoch = wish.lastFetchedEpoch
     this.stale = true

@@ -119,6 +119,9 @@ export const COALESCE_BYTES_MAX = 4 * 1024
 /** Longest time a Fetch may wait, whatever the client asks for. */
 export const FETCH_WAIT_MS_MAX = 300_000
 
+/** Reads of one Fetch that may wait for the disk at the same time. */
+export const FETCH_READS_IN_FLIGHT_MAX = 8
+
 /** Partitions in all fetch sessions together: about 400 bytes each with their watch, so 80 MB per shard. */
 export const FETCH_SESSION_PARTITIONS_MAX = 200_000
 
