@@ -11,7 +11,9 @@ export const usage = `Usage: milena start [options]
   --host HOST          address that the Kafka and admin ports bind   default 127.0.0.1 (all: 0.0.0.0)
   --admin-port PORT    admin HTTP port, -1 for none                  default 9644
   --shards N           shards, one pinned process each               default one per core
-  --node-id N          number of this machine in the cluster         default 0
+  --seeds H:P,...      rpc addresses of the nodes that form the cluster   default none: alone
+  --rpc-port PORT      port for other nodes; shard i listens on PORT + i  default 33145
+  --node-id N          number of this machine in the cluster         default automatic
   --config FILE        YAML file with settings, flat or nested
   -o key=value         any setting by its (Kafka) name; repeatable
   -h, --help           this text
@@ -47,6 +49,10 @@ export async function parseStartArguments(
   if (values['kafka-port'] !== undefined || host !== undefined) {
     raw.set('listeners', `PLAINTEXT://${bracket(host ?? '127.0.0.1')}:${values['kafka-port'] ?? '9092'}`)
   }
+  if (values.seeds !== undefined) raw.set('seeds', values.seeds)
+  if (values['rpc-port'] !== undefined) {
+    raw.set('rpc.listener', `${bracket(host ?? '127.0.0.1')}:${values['rpc-port']}`)
+  }
   if (values['admin-port'] !== undefined || host !== undefined) {
     raw.set('admin.listener', `${bracket(host ?? '127.0.0.1')}:${values['admin-port'] ?? '9644'}`)
   }
@@ -64,6 +70,8 @@ function readArguments(args: readonly string[]) {
         'admin-port': { type: 'string' },
         shards: { type: 'string' },
         'node-id': { type: 'string' },
+        seeds: { type: 'string' },
+        'rpc-port': { type: 'string' },
         config: { type: 'string' },
         option: { type: 'string', short: 'o', multiple: true },
         help: { type: 'boolean', short: 'h' }

@@ -23,11 +23,22 @@ export interface EmbeddedNodeOptions {
   readonly identity: NodeIdentity
   readonly node: NodeDescription
   readonly listeners: readonly ListenerAddress[]
-  readonly dataFolder: string | undefined
+  /** Where it keeps its data: a folder, or memory, one entry a shard, that outlives the node. */
+  readonly storage: string | readonly MemoryStorage[]
   /** The peer network of each shard; closed with the node. */
   readonly openPeers: (brokerId: number, shard: number) => PeerNetwork
   readonly clock: BrokerClock
   readonly log: Logger
+}
+
+/** What a shard keeps in memory instead of on a disk. */
+export interface MemoryStorage {
+  readonly disk: MemoryDisk
+  readonly state: MemoryStateDevice
+}
+
+export function memoryStorage(shardCount: number): MemoryStorage[] {
+  return Array.from({ length: shardCount }, () => ({ disk: new MemoryDisk(), state: new MemoryStateDevice() }))
 }
 
 export interface EmbeddedNode {
@@ -56,7 +67,7 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions): Promise<E
     const mesh = meshes[shard]
     if (mesh === undefined) throw new Error(`no mesh for shard ${shard}`)
     const storage = await openStorage(options, shard)
-    disks.push(storage.disk)
+    if (typeof options.storage === 'string') disks.push(storage.disk)
     const peers = options.openPeers(brokerIdOf(identity.nodeId, shard), shard)
     networks.push(peers)
     return startShard({
@@ -69,7 +80,7 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions): Promise<E
       randomBytes,
       random: bound => randomInt(bound),
       remember: nodes => {
-        if (options.dataFolder !== undefined) saveMembership(options.dataFolder, { ...identity, nodes })
+        if (typeof options.storage === 'string') saveMembership(options.storage, { ...identity, nodes })
       },
       listeners: listeners.map(listener => shardListener(settings, listener, shard, ports.get(listener.name)?.[0])),
       advertising: planAdvertising(settings, ''),
@@ -102,12 +113,13 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions): Promise<E
 }
 
 async function openStorage(options: EmbeddedNodeOptions, shard: number): Promise<Storage> {
-  const { dataFolder, settings, log } = options
-  if (dataFolder === undefined) {
-    const state = new MemoryStateDevice()
-    return { disk: new MemoryDisk(), directory: '/store', openState: () => state.open() }
+  const { storage, settings, log } = options
+  if (typeof storage !== 'string') {
+    const memory = storage[shard]
+    if (memory === undefined) throw new Error(`no storage for shard ${shard}`)
+    return { disk: memory.disk, directory: '/store', openState: () => memory.state.open() }
   }
-  const directory = shardFolder(dataFolder, shard)
+  const directory = shardFolder(storage, shard)
   const disk = await openShardDisk(settings, directory, log)
   return { disk, directory, openState: () => openLmdbState({ path: join(directory, 'state') }) }
 }

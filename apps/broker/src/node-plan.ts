@@ -84,14 +84,20 @@ export interface RpcPlan {
 }
 
 /** How this node is reached by others. `inCluster`: it is a member of a cluster with other nodes already. */
-export function planRpc(settings: BrokerSettings, hostname: string, inCluster: boolean): RpcPlan {
+export function planRpc(
+  settings: BrokerSettings,
+  listeners: readonly ListenerAddress[],
+  hostname: string,
+  inCluster: boolean
+): RpcPlan {
   const seeds = settings.seeds.map(seed => {
     const endpoint = parseHostPort('seeds', seed)
     if (endpoint.port > 0 && endpoint.host !== '') return endpoint
     throw new SettingsError([`Invalid value ${seed} for configuration seeds: expected host:port`])
   })
   const asked = settings['rpc.listener']
-  const wanted = asked !== '' ? parseHostPort('rpc.listener', asked) : DEFAULT_RPC
+  const byDefault = { host: listeners[0]?.host ?? DEFAULT_RPC.host, port: DEFAULT_RPC.port }
+  const wanted = asked !== '' ? parseHostPort('rpc.listener', asked) : byDefault
   const listens = asked !== '' || seeds.length > 0 || inCluster
   const told = settings['advertised.rpc.listener']
   const advertised =

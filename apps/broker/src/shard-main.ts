@@ -5,11 +5,12 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { flushCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { runShard } from '@milena/shard-scheduler'
+import { openGrpcPeerNetwork, runShard, type PeerNetwork } from '@milena/shard-scheduler'
 import { openLmdbState } from '@milena/storage-engine'
+import type { Logger } from 'pino'
 import type { Advertising } from './cluster/addresses.ts'
 import { peersAlone } from './cluster/peers-alone.ts'
-import { brokerIdOf, type NodeDescription } from './controller/cluster-state.ts'
+import { brokerIdOf, type Endpoint, type NodeDescription } from './controller/cluster-state.ts'
 import { saveMembership, shardFolder, type NodeIdentity } from './data-folder.ts'
 import { createLogger } from './logging.ts'
 import { shardListeners } from './node-plan.ts'
@@ -25,6 +26,8 @@ export interface ShardConfig {
   readonly identity: NodeIdentity
   /** This node as it is now. */
   readonly node: NodeDescription
+  /** Where shard 0 listens for other nodes, shard i on port + i; undefined on a node that is alone. */
+  readonly rpc: Endpoint | undefined
   readonly dataFolder: string
   readonly listeners: readonly ListenerAddress[]
   readonly advertising: Advertising
@@ -39,7 +42,7 @@ await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) 
   stallDetector.watch(settings['stall.threshold.ms'], stall => log.warn(stall, 'event loop stalled'))
   const directory = shardFolder(dataFolder, shard)
   const disk = await openShardDisk(settings, directory, log)
-  const peers = peersAlone(brokerIdOf(identity.nodeId, shard))
+  const peers = await openPeers(config, shard, log)
   const running = await startShard({
     settings,
     identity,
@@ -65,11 +68,19 @@ await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) 
   return {
     drain: async deadlineMs => {
       await running.stop(deadlineMs * STORE_CLOSE_SHARE)
+      await peers.close()
       await disk.close()
     },
     status: () => ({ ...running.status(), cpu })
   }
 })
+
+/** Listens for other nodes; a node that is alone has no code of it. */
+function openPeers({ identity, rpc }: ShardConfig, shard: number, log: Logger): PeerNetwork | Promise<PeerNetwork> {
+  const self = brokerIdOf(identity.nodeId, shard)
+  if (rpc === undefined) return peersAlone(self)
+  return openGrpcPeerNetwork({ self, listen: { host: rpc.host, port: rpc.port + shard }, log })
+}
 
 /** Ports of all shards on a listener: consecutive from the configured one. */
 function portsOf(listeners: readonly ListenerAddress[], name: string, shardCount: number): number[] {

@@ -12,7 +12,7 @@ import type { Logger } from 'pino'
 import { claimNode } from './claim-node.ts'
 import { peersAlone } from './cluster/peers-alone.ts'
 import { claimDataFolder, newUuid, saveMembership } from './data-folder.ts'
-import { startEmbeddedNode } from './embedded-node.ts'
+import { memoryStorage, startEmbeddedNode } from './embedded-node.ts'
 import { createLogger } from './logging.ts'
 import { askedNodeId, DEFAULT_RPC, describeNode, planListeners } from './node-plan.ts'
 import type { ShardStatus } from './shard.ts'
@@ -89,7 +89,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Emb
     identity,
     node: { ...candidate, nodeId: identity.nodeId },
     listeners,
-    dataFolder,
+    storage: dataFolder ?? memoryStorage(shardCount),
     openPeers: peersAlone,
     clock,
     log

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
-import { recommendedShardExecArgv, startShards, type Shards } from '@milena/shard-scheduler'
+import { openGrpcPeerNetwork, recommendedShardExecArgv, startShards, type Shards } from '@milena/shard-scheduler'
 import type { Logger } from 'pino'
 import type { AdminServer } from './admin/admin-server.ts'
 import { compileCacheFolder } from './compile-cache.ts'
@@ -50,20 +50,20 @@ export async function superviseNode(settings: BrokerSettings, log: Logger): Prom
   }
   const advertising = planAdvertising(settings, readRouteTable())
   const folder = claimDataFolder(dataFolder, { nodeId: askedNodeId(settings), shardCount })
-  const rpc = planRpc(settings, hostname(), (folder.membership?.nodes.length ?? 0) > 1)
+  const rpc = planRpc(settings, listeners, hostname(), (folder.membership?.nodes.length ?? 0) > 1)
   const candidate = describeNode(settings, folder, listeners, rpc.advertised)
   const identity = await claimNode({
     folder,
     node: candidate,
     nodeId: askedNodeId(settings),
     rpc,
-    openPeers: () => Promise.reject(new SettingsError(['seeds: clusters are not supported yet'])),
+    openPeers: listen => openGrpcPeerNetwork({ self: brokerIdOf(0, 0), listen, log }),
     save: membership => void saveMembership(dataFolder, membership),
     clock: systemClock,
     log
   })
   const node = { ...candidate, nodeId: identity.nodeId }
-  const config: ShardConfig = { settings, identity, node, dataFolder, listeners, advertising }
+  const config: ShardConfig = { settings, identity, node, rpc: rpc.listen, dataFolder, listeners, advertising }
   const compileCache = compileCacheFolder()
   const shards = startShards({
     shardCount,

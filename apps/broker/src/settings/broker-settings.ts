@@ -18,7 +18,7 @@ export const brokerSettings = {
     doc: 'host:port of the rpc listeners of the nodes that form the cluster, the same list in the same order on all of them. Nodes that are not in the list join. Empty: a cluster of one node.'
   }),
   'rpc.listener': string('', {
-    doc: 'host:port on which other nodes reach this one; shard i listens on port + i. Empty: 127.0.0.1:33145 in a cluster, nothing on a node that is alone.'
+    doc: 'host:port on which other nodes reach this one; shard i listens on port + i. Empty: in a cluster port 33145 of the host of the first listener, nothing on a node that is alone.'
   }),
   'advertised.rpc.listener': string('', {
     doc: 'host:port that other nodes are told instead of rpc.listener. Empty: rpc.listener, with the host name when that is on all interfaces.'
