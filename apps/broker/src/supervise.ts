@@ -27,6 +27,9 @@ import { parseHostPort } from './settings/listener.ts'
 import { SettingsError } from './settings/parse.ts'
 import { systemClock } from './system-clock.ts'
 
+/** A number that no shard has, for the network that a node asks its way with before it has one. */
+const NOBODY = 2 ** 31 - 1
+
 /** Longest time a drain may take before shards are stopped the hard way. */
 const DRAIN_DEADLINE_MS = 20_000
 
@@ -57,7 +60,7 @@ export async function superviseNode(settings: BrokerSettings, log: Logger): Prom
     node: candidate,
     nodeId: askedNodeId(settings),
     rpc,
-    openPeers: listen => openGrpcPeerNetwork({ self: brokerIdOf(0, 0), listen, log }),
+    openPeers: listen => openGrpcPeerNetwork({ self: NOBODY, listen }),
     save: membership => void saveMembership(dataFolder, membership),
     clock: systemClock,
     log
