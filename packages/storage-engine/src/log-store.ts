@@ -126,11 +126,17 @@ export interface Log {
   findMaxTimestamp(endBefore: number): Promise<EntryLocation | undefined>
   /**
    * Drops all entries at and after `offset` (an entry boundary); durable when it resolves. Until then `append` answers `full`.
-   * Rewinds the log's fold.
+   * Rewinds the log's fold. Reads under way return what was there, or `OUT_OF_RANGE`; so do those that `resetTo` meets.
    */
   truncate(offset: number): Promise<void>
   /** Moves `startOffset` forward; whole segments below it are removed. Durable when it resolves. */
   trim(startOffset: number): Promise<void>
+  /**
+   * Drops all entries; the log is empty and goes on at `offset`, lower or higher than before. All or nothing, durable when it
+   * resolves; until then `append` answers `full`. Restores the log's fold to "start empty". What is appended but not yet
+   * flushed is flushed first.
+   */
+  resetTo(offset: number): Promise<void>
 }
 
 /** A small durable map in the same folder (LMDB): votes, identities, snapshots. Values carry their own checksum inside. */

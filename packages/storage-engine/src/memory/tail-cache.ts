@@ -176,14 +176,19 @@ export class TailCache implements BlockOwner {
     }
   }
 
-  /** Forgets everything at and after `position`. */
+  /**
+   * Forgets everything at and after `position`. What is left is destaged: when readers hold views of the chunk that would be
+   * written again, all of the cache is left to them instead.
+   */
   truncate(position: number): void {
     while (this.#chunks.length > 0) {
       const last = this.#chunks.at(-1)!
-      if (last.from < position) {
-        if (last.end > position) last.end = position
+      if (last.from < position && last.end <= position) return
+      if (last.from < position && last.block.readers === 0) {
+        last.end = position
         return
       }
+      if (last.from < position) position = -Infinity
       this.#chunks.pop()
       this.#pool.drop(last.block)
       this.#noteEmpty()

@@ -11,6 +11,7 @@
  */
 import type { LogOptions } from '../log-store.ts'
 import { Segment } from '../segments/segment.ts'
+import type { StoreLog } from './store-log.ts'
 
 export interface StoreCheckpoint {
   readonly nextLogNumber: number
@@ -28,7 +29,12 @@ export interface LogCheckpoint {
   readonly sequence: number
   /** The segment that was being written. */
   readonly active: SegmentCheckpoint
+  /** Files that are no longer part of the log may still be there. */
+  readonly leftovers?: true
 }
+
+/** Keys of the state store and what they become; undefined removes. */
+export type StateChanges = Map<string, Uint8Array | undefined>
 
 export interface SegmentCheckpoint {
   readonly baseOffset: number
@@ -85,6 +91,31 @@ export function describeSegment(segment: Segment, position: number, endOffset: n
   const byteCount = Math.min(segment.byteCount, position - segment.startPosition)
   const maxTimestamp = String(byteCount === 0 ? -1n : segment.flushedTimestamp)
   return { baseOffset: segment.baseOffset, byteCount, endOffset, createdMs: segment.createdMs, maxTimestamp }
+}
+
+/**
+ * Makes `log.checkpoint` say that the log begins at `startOffset` and ends in `active` at log position `position`, where
+ * `endOffset` begins, and that commits up to `sequence` have nothing to add. Puts it into `changes`.
+ */
+export function describeLog(
+  log: StoreLog,
+  active: Segment,
+  position: number,
+  endOffset: number,
+  startOffset: number,
+  sequence: number,
+  changes: StateChanges
+): void {
+  const { name, options } = log
+  log.checkpoint = {
+    name,
+    options: { ...options },
+    startOffset,
+    sequence,
+    active: describeSegment(active, position, endOffset),
+    ...(log.removalsUnderWay > 0 && { leftovers: true })
+  }
+  changes.set(logKey(log.number), encodeJson(log.checkpoint))
 }
 
 /** The segment that a checkpoint describes. Its index is not loaded. */

@@ -4,8 +4,9 @@
  * one completed, or at the end of the turn of the first append when nothing was in flight.
  *
  * A log with less than `inlineBytesMax` waiting goes inline. One with more is written from its tail straight to its segment,
- * from where destaging stood (what was inline before goes with it), and the frame carries an *extent* record for it. The
- * commit is complete, and only then anything acknowledged, when the frame and all direct writes are durable.
+ * from where destaging stood (what was inline before goes with it), and the frame carries an *extent* record for it; unless
+ * its segment is being written or much went inline before, because every log of the shard waits for a commit's slowest write.
+ * The commit is complete, and only then anything acknowledged, when the frame and all direct writes are durable.
  */
 import { assert } from '../assert.ts'
 import { crc32c } from '../bytes.ts'
@@ -19,6 +20,10 @@ import type { SegmentWriter } from '../segments/segment-writer.ts'
 import type { Scheduler } from '../store-options.ts'
 import { logDescription } from './checkpoint.ts'
 import type { StoreLog } from './store-log.ts'
+
+/** What a direct write may take along of what went inline before: this, or so many times of its own bytes. */
+const backlogBytesMin = 1 << 20
+const backlogFactor = 4
 
 export interface CommitLimits {
   readonly inlineBytesMax: number
@@ -45,6 +50,14 @@ interface Part {
   readonly name: Uint8Array | undefined
   /** Segments that the range touches. */
   readonly segments: readonly Segment[]
+}
+
+/** Where a part ends. */
+interface LogEnd {
+  readonly position: number
+  readonly offset: number
+  /** Largest timestamp in the last segment up to there. */
+  readonly maxTimestamp: bigint
 }
 
 interface Plan {
@@ -82,6 +95,8 @@ export class Committer {
   onFailed: (error: Error) => void = () => {}
   /** A log has records that no checkpoint contains. */
   onPending: (log: StoreLog, sequence: number) => void = () => {}
+  /** The log has much to write and goes inline only because of what is not destaged yet. */
+  onBacklog: (log: StoreLog) => void = () => {}
   /** Resolvers of `settled`. */
   #settledWaiters: (() => void)[] = []
 
@@ -131,6 +146,11 @@ export class Committer {
       this.#scheduled = false
       this.#issue()
     })
+  }
+
+  /** The log begins anew: the next frame says nothing about where it ended. */
+  forgetPrevious(log: StoreLog): void {
+    this.#previousLogs = this.#previousLogs.filter(other => other !== log)
   }
 
   /** Resolves when no commit is in flight. */
@@ -190,19 +210,28 @@ export class Committer {
     return plan
   }
 
+  /** What the commit takes of one log; undefined: nothing this time. Adds it to the frame's size. */
   #planLog(plan: Plan, log: StoreLog, budget: number, fileSerial: number): Part | undefined {
     const from = log.issuedPosition
     const waiting = log.endPosition - from
-    const direct = waiting >= this.#limits.inlineBytesMax
-    let to = log.endPosition
-    let nextOffset = log.endOffset
-    let maxTimestamp = log.segmentAtPosition(to - 1).maxTimestamp
-    if (waiting > budget) {
-      if (plan.parts.length > 0 && (!direct || budget < this.#limits.inlineBytesMax)) return undefined
-      ;[to, nextOffset, maxTimestamp] = this.#cutAtEntry(log, from, budget)
-    }
-    const segments = log.segmentsBetween(from, to)
     const name = log.namedInFile === fileSerial ? undefined : logDescription(log.name, log.options)
+    const large = waiting >= this.#limits.inlineBytesMax
+    let direct = large && this.#shouldWriteDirectly(log, waiting)
+    let room = direct ? budget : Math.min(budget, this.#inlineRoom(plan, log, from, name))
+    let end = this.#whole(log)
+    if (waiting > room) {
+      if (plan.parts.length > 0 && (!large || room < this.#limits.inlineBytesMax)) return undefined
+      end = this.#cutAtEntry(log, from, room)
+      if (!direct && end.position - from > room) {
+        // An entry that is too large for the frame has no choice.
+        if (plan.parts.length > 0) return undefined
+        direct = true
+        room = budget
+        end = waiting > room ? this.#cutAtEntry(log, from, room) : this.#whole(log)
+      }
+    }
+    const { position: to, offset: nextOffset, maxTimestamp } = end
+    const segments = log.segmentsBetween(from, to)
     const recordCount = plan.recordCount + segments.length + (name === undefined ? 0 : 1)
     const payloadBytes = plan.payloadBytes + (direct ? 0 : to - from) + (name?.length ?? 0)
     if (frameBytesFor(recordCount, payloadBytes) > this.#limits.frameBytesMax) {
@@ -214,8 +243,32 @@ export class Committer {
     return { log, direct, from, to, firstOffset: log.issuedOffset, nextOffset, maxTimestamp, name, segments }
   }
 
+  /**
+   * Direct writes of a log wait for its gate, and take along everything that went inline before. While the log is being
+   * destaged, or when that would be many times of what waits now, the journal is the faster way; the log is destaged then, so
+   * that a load that lasts goes directly soon.
+   */
+  #shouldWriteDirectly(log: StoreLog, waiting: number): boolean {
+    if (!log.gate.idle) return false
+    if (log.issuedPosition - log.destagedPosition <= Math.max(backlogBytesMin, backlogFactor * waiting)) return true
+    this.onBacklog(log)
+    return false
+  }
+
+  /** Payload bytes that still fit the frame when `log` is added to it. */
+  #inlineRoom(plan: Plan, log: StoreLog, from: number, name: Uint8Array | undefined): number {
+    const recordCount = plan.recordCount + log.segmentsBetween(from, log.endPosition).length + 1
+    const taken = frameHeaderBytes + recordCount * recordBytes + plan.payloadBytes + (name?.length ?? 0)
+    return this.#limits.frameBytesMax - taken
+  }
+
+  #whole(log: StoreLog): LogEnd {
+    const { endPosition: position, endOffset: offset } = log
+    return { position, offset, maxTimestamp: log.segmentAtPosition(position - 1).maxTimestamp }
+  }
+
   /** The last entry boundary at most `budget` bytes behind `from`, or the end of the first entry. */
-  #cutAtEntry(log: StoreLog, from: number, budget: number): [position: number, offset: number, maxTimestamp: bigint] {
+  #cutAtEntry(log: StoreLog, from: number, budget: number): LogEnd {
     const format = this.#format
     let segment = log.segmentAtPosition(from)
     let maxTimestamp = segment.flushedTimestamp
@@ -235,7 +288,7 @@ export class Committer {
       offset = format.lastOffsetAt(peekBytes, peekStart) + 1
       position += length
     }
-    return [position, offset, maxTimestamp]
+    return { position, offset, maxTimestamp }
   }
 
   #build(plan: Plan, sequence: number, fileSerial: number): Uint8Array {

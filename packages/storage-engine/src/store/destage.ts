@@ -14,6 +14,7 @@ import type { Journal } from '../journal/journal.ts'
 import type { SegmentWriter } from '../segments/segment-writer.ts'
 import type { CheckedState } from '../state/checked-state.ts'
 import {
+  describeLog,
   describeSegment,
   encodeJson,
   foldKey,
@@ -23,6 +24,7 @@ import {
   segmentKey,
   segmentPrefix,
   storeKey,
+  type StateChanges,
   type StoreCheckpoint
 } from './checkpoint.ts'
 import { Mutex } from './mutex.ts'
@@ -83,8 +85,10 @@ export class Destager {
     this.#pending.add(log)
   }
 
+  /** No commit holds anything of the log that a checkpoint lacks. */
   forget(log: StoreLog): void {
     this.#pending.delete(log)
+    log.firstPendingSequence = 0
   }
 
   /** Runs `work` between rounds. */
@@ -127,7 +131,7 @@ export class Destager {
     const sequence = this.#completeSequence()
     const targets = logs.filter(log => !log.removed).map(log => this.#fix(log))
     const written = await this.#writeAll(targets)
-    const changes = new Map<string, Uint8Array | undefined>()
+    const changes: StateChanges = new Map()
     for (const target of written) this.#describe(target, sequence, changes)
     const replayFrom = this.#replayFrom(sequence)
     const store: StoreCheckpoint = { nextLogNumber: this.nextLogNumber, replayFrom, complete: sequence }
@@ -160,7 +164,7 @@ export class Destager {
     const worker = async () => {
       while (next < targets.length) {
         const target = targets[next++]!
-        if (await target.log.gate.run(() => this.#writeLog(target))) written.push(target)
+        if (this.#isWritten(target) || (await target.log.gate.run(() => this.#writeLog(target)))) written.push(target)
         else {
           this.#putBack(target)
           this.onNoSpace()
@@ -169,6 +173,11 @@ export class Destager {
     }
     await Promise.all(Array.from({ length: Math.min(this.#concurrency, targets.length) }, worker))
     return written.filter(({ log }) => !log.removed)
+  }
+
+  /** Direct writes have brought the log to where the round wants it: the gate, which those need, is left alone. */
+  #isWritten({ log, position }: Target): boolean {
+    return log.destagedPosition >= position && log.unfinishedSegments().length === 1
   }
 
   #putBack({ log, firstPendingSequence }: Target): void {
@@ -196,11 +205,7 @@ export class Destager {
   }
 
   /** Adds the log's checkpoint to `changes`. */
-  #describe(
-    { log, position, offset, fold }: Target,
-    sequence: number,
-    changes: Map<string, Uint8Array | undefined>
-  ): void {
+  #describe({ log, position, offset, fold }: Target, sequence: number, changes: StateChanges): void {
     for (const base of log.droppedSegments.splice(0)) changes.set(segmentKey(log.number, base), undefined)
     for (let index = log.segments.length - 1; index >= 0; index--) {
       const segment = log.segments[index]!
@@ -210,15 +215,12 @@ export class Destager {
       const description = describeSegment(segment, segment.endPosition, segment.endOffset)
       changes.set(segmentKey(log.number, segment.baseOffset), encodeJson(description))
     }
-    const active = describeSegment(log.unfinishedSegments()[0]!, position, offset)
-    const { name, options, startOffset } = log
-    log.checkpoint = { name, options: { ...options }, startOffset, sequence, active }
-    changes.set(logKey(log.number), encodeJson(log.checkpoint))
+    describeLog(log, log.unfinishedSegments()[0]!, position, offset, log.startOffset, sequence, changes)
     if (fold !== undefined && fold.offset <= log.flushedOffset)
       this.#describeFold(log, fold.offset, fold.bytes, changes)
   }
 
-  #describeFold(log: StoreLog, offset: number, bytes: Uint8Array, changes: Map<string, Uint8Array | undefined>): void {
+  #describeFold(log: StoreLog, offset: number, bytes: Uint8Array, changes: StateChanges): void {
     const older = this.#state.keys(foldPrefix(log.number))
     for (const key of older.slice(0, Math.max(0, older.length - 1))) changes.set(key, undefined)
     changes.set(foldKey(log.number, offset), bytes)
@@ -227,11 +229,7 @@ export class Destager {
 }
 
 /** Removes everything that the state store holds about a log. */
-export function describeRemoval(
-  state: CheckedState,
-  log: StoreLog,
-  changes: Map<string, Uint8Array | undefined>
-): void {
+export function describeRemoval(state: CheckedState, log: StoreLog, changes: StateChanges): void {
   changes.set(logKey(log.number), undefined)
   for (const key of state.keys(segmentPrefix(log.number))) changes.set(key, undefined)
   for (const key of state.keys(foldPrefix(log.number))) changes.set(key, undefined)

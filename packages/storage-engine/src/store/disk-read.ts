@@ -43,13 +43,22 @@ interface Place {
   readonly length: number
 }
 
-/** Keeps one block from being evicted while it is looked at. */
+/** One read: keeps the block that it looks at from being evicted, and knows whether its log was cut since it began. */
 class Hold {
   readonly #pool: PagePool
+  readonly #log: StoreLog
+  readonly #generation: number
   #block: Block | undefined
 
-  constructor(pool: PagePool) {
+  constructor(pool: PagePool, log: StoreLog) {
     this.#pool = pool
+    this.#log = log
+    this.#generation = log.generation
+  }
+
+  /** What was read is true of the log's former life only: nothing may be concluded from it for later reads. */
+  get outdated(): boolean {
+    return this.#log.generation !== this.#generation
   }
 
   take(block: Block): void {
@@ -101,7 +110,10 @@ export class DiskReader implements BlockOwner {
     }
   }
 
-  /** As `Log.read`; `offset` is below the destaged end. Ends at the end of a block or segment at the latest. */
+  /**
+   * As `Log.read`; `offset` is below the destaged end. Ends at the end of a block or segment at the latest. When the log was cut
+   * meanwhile, an error says nothing: the caller looks again.
+   */
   async read(
     log: StoreLog,
     offset: number,
@@ -111,11 +123,11 @@ export class DiskReader implements BlockOwner {
   ): Promise<ReadResult> {
     const sequential = log.hint.offset === offset
     const window = sequential ? blockBytesMax : maxBytes + log.options.indexIntervalBytes + pageBytes
-    const hold = new Hold(this.#pool)
+    const hold = new Hold(this.#pool, log)
     try {
       const start = await this.#seek(log, log.segmentAt(offset), offset, window, hold)
       if (start.length > maxBytes && !atLeastOne) return emptyRead(this.#pool, offset)
-      return this.#collect(log, start, offset, maxBytes, endBefore, sequential)
+      return this.#collect(log, start, offset, maxBytes, endBefore, sequential, hold)
     } finally {
       hold.release()
     }
@@ -132,7 +144,7 @@ export class DiskReader implements BlockOwner {
     accepts: (bytes: Uint8Array, at: number) => T | undefined
   ): Promise<T | undefined> {
     const end = Math.min(endBefore, log.destagedOffset)
-    const hold = new Hold(this.#pool)
+    const hold = new Hold(this.#pool, log)
     try {
       for (let next = offset; next < end;) {
         const segment = log.segmentAt(next)
@@ -142,10 +154,11 @@ export class DiskReader implements BlockOwner {
         for (let length = first; length > 0 && next < end; length = this.#entryIn(block, at, next)) {
           const found = accepts(block.bytes, at)
           if (found !== undefined && this.#format.isIntact(block.bytes, at, length)) return found
-          if (found !== undefined) throw this.#corrupt(log, segment, next, block, at)
+          if (found !== undefined) throw this.#corrupt(log, segment, next, block, at, hold)
           next = this.#format.lastOffsetAt(block.bytes, at) + 1
           at += length
         }
+        if (hold.outdated) return undefined
         log.hint.offset = next
         log.hint.position = segment.startPosition + block.filePosition + at
       }
@@ -158,7 +171,7 @@ export class DiskReader implements BlockOwner {
   /** File position of the entry that begins with `offset`. The log is destaged. */
   async positionOf(log: StoreLog, segment: Segment, offset: number): Promise<number> {
     if (offset === segment.baseOffset) return 0
-    const hold = new Hold(this.#pool)
+    const hold = new Hold(this.#pool, log)
     try {
       const { block, at } = await this.#seek(log, segment, offset, blockBytesMin, hold)
       if (this.#format.baseOffsetAt(block.bytes, at) !== offset)
@@ -177,7 +190,7 @@ export class DiskReader implements BlockOwner {
     for (;;) {
       const block = await this.#blockAt(log, segment, position, needed, Math.min(window, blockBytesMax), hold)
       let at = position - block.filePosition
-      if (block.validBytes - at < needed) throw this.#corrupt(log, segment, next, block, at)
+      if (block.validBytes - at < needed) throw this.#corrupt(log, segment, next, block, at, hold)
       for (let length = this.#entryIn(block, at, next); length > 0; length = this.#entryIn(block, at, next)) {
         const lastOffset = this.#format.lastOffsetAt(block.bytes, at)
         if (lastOffset >= offset) return { block, at, length }
@@ -187,7 +200,7 @@ export class DiskReader implements BlockOwner {
       position = block.filePosition + at
       needed = block.validBytes - at < headerBytes ? headerBytes : this.#lengthAt(block, at, next)
       if (needed === 0 || position + needed > this.#readableBytes(log, segment))
-        throw this.#corrupt(log, segment, next, block, at)
+        throw this.#corrupt(log, segment, next, block, at, hold)
     }
   }
 
@@ -221,7 +234,8 @@ export class DiskReader implements BlockOwner {
     offset: number,
     maxBytes: number,
     endBefore: number,
-    sequential: boolean
+    sequential: boolean,
+    hold: Hold
   ): ReadResult {
     const { block } = start
     const { segment } = block
@@ -229,7 +243,7 @@ export class DiskReader implements BlockOwner {
     let next = this.#format.baseOffsetAt(block.bytes, at)
     while (length > 0 && next < endBefore && (at === start.at || at + length - start.at <= maxBytes)) {
       if (!this.#format.isIntact(block.bytes, at, length)) {
-        const error = this.#corrupt(log, segment, next, block, at)
+        const error = this.#corrupt(log, segment, next, block, at, hold)
         if (at === start.at) throw error
         break
       }
@@ -237,9 +251,11 @@ export class DiskReader implements BlockOwner {
       at += length
       length = this.#entryIn(block, at, next)
     }
-    log.hint.offset = next
-    log.hint.position = segment.startPosition + block.filePosition + at
-    if (sequential) this.#readAhead(log, block, at, next)
+    if (!hold.outdated) {
+      log.hint.offset = next
+      log.hint.position = segment.startPosition + block.filePosition + at
+      if (sequential) this.#readAhead(log, block, at, next)
+    }
     const slice = block.bytes.subarray(start.at, at)
     return new PooledRead(this.#pool, [slice], slice.length, next, [block.pooled])
   }
@@ -343,7 +359,8 @@ export class DiskReader implements BlockOwner {
   }
 
   /** Records the damage: the entry when its header is plausible, otherwise up to the next index mark or the segment's end. */
-  #corrupt(log: StoreLog, segment: Segment, offset: number, block: DiskBlock, at: number): StoreError {
+  #corrupt(log: StoreLog, segment: Segment, offset: number, block: DiskBlock, at: number, hold: Hold): StoreError {
+    if (hold.outdated) return new StoreError('CORRUPT', `offset ${offset} was cut off meanwhile`, { log: log.name })
     const length = this.#lengthAt(block, at, offset)
     const filePosition = block.filePosition + at
     const next = segment.index.markAfter(filePosition)

@@ -20,6 +20,7 @@ import { CheckedState } from '../state/checked-state.ts'
 import { defaultStoreSettings, type StoreLogger, type StoreOptions, type StoreSettings } from '../store-options.ts'
 import { loadCatalog, loadStoreCheckpoint, rebuildCatalog, type CatalogEntry } from './catalog.ts'
 import { Committer, frameOverheadBytes } from './commit.ts'
+import { removeLeftovers } from './cut.ts'
 import { Destager } from './destage.ts'
 import { DiskReader } from './disk-read.ts'
 import { rebuildFold } from './folds.ts'
@@ -213,6 +214,7 @@ async function recover(store: Store, parts: Building, options: StoreOptions): Pr
   writer.keepsBehind = false
   committer.nextSequence = end.lastSequence + 1
   await destager.round(() => (parts.stateLost ? [...store.logs.values()] : []))
+  for (const log of store.logs.values()) if (log.checkpoint?.leftovers === true) await removeLeftovers(disk, log)
   for (const log of store.logs.values()) await rebuildFold(log, engineState, indexes, scanner, format)
   await journal.open(end.nextFile)
   if (recovery.frameCount > 0 || parts.stateLost)

@@ -98,8 +98,18 @@ export class Recovery {
     this.#host.logNamed(record.logNumber, parseLogDescription(bytes.subarray(start, start + record.byteCount)))
   }
 
+  /**
+   * Destaging in the middle of a frame makes checkpoints that contain a part of it, so a recovery that was cut short may have
+   * applied the record already, or (inline) the first of its entries.
+   */
   async #applyRecord(log: StoreLog, record: FrameRecord, found: FoundFrame, intact: boolean): Promise<void> {
-    if (record.firstOffset < log.endOffset && !this.#goBack(log, record)) return
+    const again = record.firstOffset < log.endOffset
+    if (again && this.#host.stateLost) {
+      if (!this.#goBack(log, record)) return
+    } else if (again) {
+      if (record.nextOffset > log.endOffset) await this.#applyInline(log, record, found, intact)
+      return
+    }
     await this.#moveTo(log, record)
     if (record.kind === RecordKind.inline) await this.#applyInline(log, record, found, intact)
     else await this.#applyExtent(log, record, found.proven)
@@ -110,7 +120,6 @@ export class Recovery {
    * begins. False: the record speaks of a segment that is gone.
    */
   #goBack(log: StoreLog, record: FrameRecord): boolean {
-    assert(this.#host.stateLost, 'commits of a log follow each other')
     const segment = log.segments.find(({ baseOffset }) => baseOffset === record.segmentBase)
     if (segment === undefined) return false
     cutLog(log, segment, record.filePosition, record.firstOffset)
@@ -154,9 +163,12 @@ export class Recovery {
 
   async #applyInline(log: StoreLog, record: FrameRecord, { bytes, at }: FoundFrame, intact: boolean): Promise<void> {
     const { format } = this.#host
+    assert(record.kind === RecordKind.inline, 'a range in a segment is applied whole')
+    const done = log.active.byteCount - record.filePosition
+    assert(log.active.baseOffset === record.segmentBase && done >= 0, 'commits of a segment follow each other')
     const start = at + record.payload
     const end = start + record.byteCount
-    for (let position = start; position < end;) {
+    for (let position = start + done; position < end;) {
       const length = format.lengthAt(bytes, position)
       const plausible = length >= format.headerBytes && position + length <= end
       const good =

@@ -43,7 +43,10 @@ export class SegmentIndexes {
   }
 
   async #load(log: StoreLog, segment: Segment): Promise<void> {
+    const { generation } = log
     const index = (segment.finished ? await this.#read(segment) : undefined) ?? (await this.#rebuild(log, segment))
+    // What was cut off meanwhile may be among the marks.
+    if (log.generation !== generation) return await this.#load(log, segment)
     if (segment.index.coveredFrom === 0) return
     segment.index.prepend(index)
     if (!segment.finished) return
@@ -82,6 +85,7 @@ export class SegmentIndexes {
     const index = new SegmentIndex(segment.baseOffset, 0)
     const end = segment.index.coveredFrom
     const format = this.#format
+    const { generation } = log
     let offset = segment.baseOffset
     let maxTimestamp = -1n
     for (let position = 0; position < end;) {
@@ -100,6 +104,7 @@ export class SegmentIndexes {
           if (bytes.length === format.headerBytes) offset = format.baseOffsetAt(bytes, 0)
         })
       else offset = segment.index.markAfter(-1)?.offset ?? segment.endOffset
+      if (log.generation !== generation) break
       log.addDamage(damagedFrom, Math.max(offset, damagedFrom + 1), `entries of ${segment.path} are not readable`)
       if (position < end && offset > damagedFrom) index.add(offset, position, maxTimestamp)
       else break

@@ -63,7 +63,7 @@ class Machine {
     const store = await this.host.open()
     const logs = await store.createLogs(names.map(name => ({ name, options, fold: new CountingFold() })))
     this.created = true
-    for (let round = 0; round < 14; round++) {
+    for (let round = 0; round < 20; round++) {
       for (const log of logs) {
         const model = this.models.get(log.name)!
         for (let made = 0; made < 1 + this.#random.below(5); made++) {
@@ -74,6 +74,7 @@ class Machine {
       await logs[round % 3]!.flush()
       if (round % 5 === 3) await this.#truncate(store, names[round % 3]!)
       if (round % 5 === 4) await this.#trim(store, names[round % 3]!)
+      if (round % 6 === 5) await this.#reset(store, names[round % 3]!)
     }
     await store.close()
   }
@@ -95,6 +96,14 @@ class Machine {
     await store.logs.get(name)!.trim(model.trimTo)
     model.startOffset = model.trimTo
     model.trimTo = undefined
+  }
+
+  /** To the very beginning, where the log has lived before, or to somewhere ahead. */
+  async #reset(store: LogStore, name: string): Promise<void> {
+    const model = this.models.get(name)!
+    model.resetTo = this.#random.chance(0.5) ? 0 : model.endOffset + this.#random.below(100)
+    await store.logs.get(name)!.resetTo(model.resetTo)
+    model.reset(model.resetTo)
   }
 
   /** Runs the script until it ends or the power goes. False when it ended. */

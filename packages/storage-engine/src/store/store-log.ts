@@ -45,6 +45,7 @@ export interface LogHost {
   findMaxTimestamp(log: StoreLog, endBefore: number): Promise<EntryLocation | undefined>
   truncate(log: StoreLog, offset: number): Promise<void>
   trim(log: StoreLog, startOffset: number): Promise<void>
+  resetTo(log: StoreLog, offset: number): Promise<void>
 }
 
 interface FlushWaiter {
@@ -90,8 +91,12 @@ export class StoreLog implements Log {
   droppedSegments: number[] = []
   /** What the state store holds about this log. */
   checkpoint: LogCheckpoint | undefined
-  /** A truncation is under way. */
-  cutting = false
+  /** Truncations and resets under way: no appends meanwhile. */
+  cuts = 0
+  /** Grows when entries were cut off: whatever a read learned about places in the log before is void. */
+  generation = 0
+  /** Removals of segment files that are not finished. */
+  removalsUnderWay = 0
   /** Gone from the store; nothing works any more. */
   removed = false
   damage: Damage[] = []
@@ -139,7 +144,7 @@ export class StoreLog implements Log {
   append(entry: Uint8Array): 'appended' | 'full' | 'failed' {
     const host = this.#host
     if (host.refusesAppends || this.removed) return 'failed'
-    if (this.cutting) return 'full'
+    if (this.cuts > 0) return 'full'
     if (entry.length > host.entryBytesMax)
       throw new StoreError('ENTRY_TOO_LARGE', `${entry.length} bytes, at most ${host.entryBytesMax}`, {
         log: this.name
@@ -221,6 +226,12 @@ export class StoreLog implements Log {
     this.tail.markDestaged(position)
   }
 
+  /** Entries were cut off. */
+  becomeCut(): void {
+    this.generation++
+    this.hint.offset = this.hint.position = -1
+  }
+
   /** Nothing more will become durable. */
   failWaiters(): void {
     for (const waiter of this.#flushWaiters.splice(0)) waiter.reject(this.#unwritable())
@@ -297,5 +308,9 @@ export class StoreLog implements Log {
 
   trim(startOffset: number): Promise<void> {
     return this.#host.trim(this, startOffset)
+  }
+
+  resetTo(offset: number): Promise<void> {
+    return this.#host.resetTo(this, offset)
   }
 }

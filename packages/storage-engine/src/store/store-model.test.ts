@@ -70,7 +70,8 @@ class World {
     else if (kind < 920) await checkTimestamps(log, model, random)
     else if (kind < 940) await checkLog(log, model, 1 + random.below(200_000))
     else if (kind < 955) await this.truncate(model)
-    else if (kind < 970) await this.trim(model)
+    else if (kind < 965) await this.trim(model)
+    else if (kind < 970) await this.reset(model)
     else if (kind < 985) this.host.clock.advance(random.below(15_000))
     else if (kind < 992) await this.restart(false)
     else await this.restart(true)
@@ -103,6 +104,13 @@ class World {
     const to = model.startOffset + this.random.below(model.endOffset - model.startOffset + 1)
     await this.store.logs.get(model.name)!.trim(to)
     model.startOffset = Math.max(model.startOffset, to)
+  }
+
+  async reset(model: ModelLog): Promise<void> {
+    const offset = this.random.chance(0.5) ? 0 : this.random.below(2 * model.endOffset + 2)
+    await this.store.logs.get(model.name)!.resetTo(offset)
+    model.reset(offset)
+    this.checkFold(model)
   }
 
   async restart(crash: boolean): Promise<void> {

@@ -26,13 +26,24 @@ export class ModelLog {
   foldUnknown = false
   /** A trim that was asked for and not answered. */
   trimTo: number | undefined
+  /** A reset that was asked for and not answered: the log may be empty there, or what it was before. */
+  resetTo: number | undefined
+  #emptyAt = 0
 
   constructor(name: string) {
     this.name = name
   }
 
   get endOffset(): number {
-    return this.entries.at(-1)?.nextOffset ?? 0
+    return this.entries.at(-1)?.nextOffset ?? this.#emptyAt
+  }
+
+  /** Everything is gone, the log goes on at `offset`. */
+  reset(offset: number): void {
+    this.entries = []
+    this.startOffset = this.acknowledged = this.#emptyAt = offset
+    this.foldUnknown = false
+    this.cutTo = this.trimTo = this.resetTo = undefined
   }
 }
 
@@ -125,6 +136,8 @@ export async function checkLog(log: Log, model: ModelLog, maxBytes: number): Pro
  */
 export async function adoptRecovered(log: Log | undefined, model: ModelLog, maxBytes: number): Promise<void> {
   if (log === undefined) throw new Error(`log ${model.name} is gone`)
+  const { resetTo } = model
+  if (resetTo !== undefined && log.startOffset === resetTo && log.endOffset === resetTo) model.reset(resetTo)
   const floor = Math.min(model.acknowledged, model.cutTo ?? Infinity)
   if (log.endOffset < floor)
     throw new Error(`log ${model.name} lost acknowledged entries: ends at ${log.endOffset}, not ${floor}`)
@@ -134,7 +147,7 @@ export async function adoptRecovered(log: Log | undefined, model: ModelLog, maxB
   model.entries = model.entries.filter(entry => entry.nextOffset <= log.endOffset)
   model.startOffset = log.startOffset
   model.acknowledged = log.endOffset
-  model.cutTo = model.trimTo = undefined
+  model.cutTo = model.trimTo = model.resetTo = undefined
   if (log.flushedOffset !== log.endOffset) throw new Error('what was recovered is durable')
   await checkLog(log, model, maxBytes)
 }

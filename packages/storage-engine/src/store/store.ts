@@ -28,14 +28,13 @@ import type { SegmentWriter } from '../segments/segment-writer.ts'
 import { Segment } from '../segments/segment.ts'
 import { CheckedState } from '../state/checked-state.ts'
 import type { Clock, Scheduler, StateBackend, StoreLogger, StoreSettings } from '../store-options.ts'
-import { describeSegment, encodeJson, foldPrefix, logKey, offsetOfFoldKey, segmentKey, storeKey } from './checkpoint.ts'
+import { describeLog, encodeJson, storeKey, type StateChanges } from './checkpoint.ts'
 import type { Committer } from './commit.ts'
-import { cutLog, shortenFile } from './cut.ts'
 import { describeRemoval, type Destager } from './destage.ts'
 import type { DiskReader } from './disk-read.ts'
-import { rebuildFold } from './folds.ts'
 import type { TimestampLookup } from './lookup.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
+import { Shortener } from './shorten.ts'
 import { SpaceGuard } from './space.ts'
 import { StoreLog, type LogHost } from './store-log.ts'
 import { emptyRead, type TailReader } from './tail-read.ts'
@@ -74,9 +73,12 @@ export class Store implements LogStore, LogHost {
   readonly #removals = new Map<string, Promise<void>>()
   #writableWaiters: { readonly bytes: number; readonly resolve: () => void }[] = []
   readonly #space: SpaceGuard
+  readonly #shortener: Shortener
   readonly #storeDamage: Damage[] = []
   #tick: () => void = () => {}
   #destageWanted = false
+  /** Logs that are to be destaged although neither memory nor the journal is short. */
+  readonly #backlogged = new Set<StoreLog>()
   #closed = false
   readonly pool: PagePool
   readonly format: EntryFormat
@@ -97,6 +99,11 @@ export class Store implements LogStore, LogHost {
     this.entryBytesMax = Math.min(parts.format.entryBytesMax, Math.floor(parts.pool.arena.bytes.length / 4))
     this.#space = new SpaceGuard(parts.disk, parts.directory, parts.settings.reserveBytes, parts.logger, () =>
       this.#wakeWriters()
+    )
+    this.#shortener = new Shortener(
+      parts,
+      work => this.#guarded(work),
+      () => this.#memoryReleased()
     )
   }
 
@@ -145,6 +152,10 @@ export class Store implements LogStore, LogHost {
     committer.onPending = (log, sequence) => destager.notePending(log, sequence, this.clock.now())
     committer.onPressure = journalFull => this.#considerDestaging(journalFull)
     committer.onFailed = error => this.fail(error)
+    committer.onBacklog = log => {
+      this.#backlogged.add(log)
+      this.#considerDestaging(false)
+    }
     journal.onRoom = () => committer.schedule()
     journal.onFailed = error => this.#journalNotPrepared(error)
     diskReader.onWaiting = () => this.#destage(() => destager.allPending())
@@ -192,10 +203,17 @@ export class Store implements LogStore, LogHost {
     ) {
       this.#destage(() => {
         committer.resetDirectBytes()
+        this.#backlogged.clear()
         return destager.allPending()
       })
     } else if (journalFull || journal.liveBytes > journal.byteCount / 2) {
       this.#destage(() => destager.logsBelow(journalFull ? Infinity : journal.middleSequence))
+    } else if (this.#backlogged.size > 0) {
+      this.#destage(() => {
+        const logs = [...this.#backlogged]
+        this.#backlogged.clear()
+        return logs
+      })
     }
   }
 
@@ -281,11 +299,14 @@ export class Store implements LogStore, LogHost {
       if (range.startOffset > offset && range.startOffset < end) end = range.startOffset
     }
     if (offset >= end) return emptyRead(this.pool, offset)
+    const { generation } = log
     return (
       this.#parts.tailReader.read(log, offset, maxBytes, end, atLeastOne) ??
-      this.#parts.diskReader
-        .read(log, offset, maxBytes, end, atLeastOne)
-        .catch((error: unknown) => this.#rethrow(log, offset, error))
+      this.#parts.diskReader.read(log, offset, maxBytes, end, atLeastOne).catch((error: unknown) => {
+        // Entries were cut off while it read: it may have met bytes that were no longer or not yet there.
+        if (log.generation !== generation) return this.read(log, offset, maxBytes, endBefore, atLeastOne)
+        return this.#rethrow(log, offset, error)
+      })
     )
   }
 
@@ -298,90 +319,38 @@ export class Store implements LogStore, LogHost {
   }
 
   findByTimestamp(log: StoreLog, timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined> {
-    return this.#parts.lookup.findByTimestamp(log, timestamp, endBefore)
+    return this.#lookUp(log, () => this.#parts.lookup.findByTimestamp(log, timestamp, endBefore))
   }
 
   findMaxTimestamp(log: StoreLog, endBefore: number): Promise<EntryLocation | undefined> {
-    return this.#parts.lookup.findMaxTimestamp(log, endBefore)
+    return this.#lookUp(log, () => this.#parts.lookup.findMaxTimestamp(log, endBefore))
   }
 
-  // ---- shortening ----
-
-  async truncate(log: StoreLog, offset: number): Promise<void> {
-    const { destager, diskReader, engineState, indexes, files, scanner } = this.#parts
-    if (offset >= log.endOffset) return
-    if (offset < log.startOffset) throw new StoreError('OUT_OF_RANGE', `truncate to ${offset}`, { log: log.name })
-    log.cutting = true
-    try {
-      await log.flush()
-      await this.#guarded(() =>
-        destager.exclusive(async () => {
-          await destager.roundInTurn([log])
-          if (log.destagedPosition < log.endPosition) throw new StoreError('NO_SPACE', 'truncate', { log: log.name })
-          const segment = log.segmentAt(offset)
-          const filePosition = await diskReader.positionOf(log, segment, offset)
-          const dropped = await log.gate.run(async () => cutLog(log, segment, filePosition, offset))
-          diskReader.invalidate(log)
-          log.foldReady = log.fold === undefined
-          await this.#storeCut(log, offset)
-          await log.gate.run(() => shortenFile(files, segment))
-          for (const gone of dropped) await files.remove(gone)
-          await rebuildFold(log, engineState, indexes, scanner, this.format)
-        })
-      )
-    } finally {
-      log.cutting = false
-      this.#memoryReleased()
+  /** Looks again when entries were cut off meanwhile. */
+  async #lookUp<T>(log: StoreLog, look: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const { generation } = log
+      try {
+        const found = await look()
+        if (log.generation === generation) return found
+      } catch (error) {
+        if (log.generation === generation) throw error
+      }
     }
   }
 
-  /** The checkpoint after a cut. Commits up to the last one issued say nothing about the log that still holds. */
-  async #storeCut(log: StoreLog, offset: number): Promise<void> {
-    const { committer, destager, engineState } = this.#parts
-    const changes = new Map<string, Uint8Array | undefined>()
-    for (const base of log.droppedSegments.splice(0)) changes.set(segmentKey(log.number, base), undefined)
-    for (const key of engineState.keys(foldPrefix(log.number)))
-      if (offsetOfFoldKey(key) > offset) changes.set(key, undefined)
-    destager.forget(log)
-    log.firstPendingSequence = 0
-    this.#describeLog(log, committer.nextSequence - 1, log.startOffset, changes)
-    await engineState.putAll(changes)
-  }
+  // ---- shortening: see shorten.ts ----
 
-  #describeLog(
-    log: StoreLog,
-    sequence: number,
-    startOffset: number,
-    changes: Map<string, Uint8Array | undefined>
-  ): void {
-    const active = describeSegment(log.unfinishedSegments()[0]!, log.destagedPosition, log.destagedOffset)
-    const { name, options } = log
-    log.checkpoint = { name, options: { ...options }, startOffset, sequence, active }
-    changes.set(logKey(log.number), encodeJson(log.checkpoint))
+  async truncate(log: StoreLog, offset: number): Promise<void> {
+    await this.#shortener.truncate(log, offset)
   }
 
   async trim(log: StoreLog, startOffset: number): Promise<void> {
-    const { destager, engineState, files } = this.#parts
-    if (startOffset > log.endOffset) throw new StoreError('OUT_OF_RANGE', `trim to ${startOffset}`, { log: log.name })
-    if (startOffset <= log.startOffset) return
-    // The start must never be durably beyond the end: entries that a power cut may take are flushed first.
-    if (startOffset > log.flushedOffset) await log.flush()
-    await this.#guarded(() =>
-      destager.exclusive(async () => {
-        if (log.removed || startOffset <= log.startOffset) return
-        const below = log.fold === undefined ? startOffset : Math.min(startOffset, log.foldStoredOffset)
-        const gone = log.segments.slice(0, -1).filter(({ recorded, endOffset }) => recorded && endOffset <= below)
-        const changes = new Map<string, Uint8Array | undefined>()
-        for (const segment of gone) changes.set(segmentKey(log.number, segment.baseOffset), undefined)
-        log.checkpoint = { ...log.checkpoint!, startOffset }
-        changes.set(logKey(log.number), encodeJson(log.checkpoint))
-        await engineState.putAll(changes)
-        log.startOffset = startOffset
-        log.segments = log.segments.slice(gone.length)
-        log.damage = log.damage.filter(range => range.endOffset > startOffset)
-        for (const segment of gone) void files.remove(segment).catch((error: Error) => this.#note(error, segment.path))
-      })
-    )
+    await this.#shortener.trim(log, startOffset)
+  }
+
+  async resetTo(log: StoreLog, offset: number): Promise<void> {
+    await this.#shortener.resetTo(log, offset)
   }
 
   #note(error: Error, path: string): void {
@@ -416,13 +385,13 @@ export class Store implements LogStore, LogHost {
     for (const name of names) await this.#removals.get(name)
     return await this.#guarded(() =>
       destager.exclusive(async () => {
-        const changes = new Map<string, Uint8Array | undefined>()
+        const changes: StateChanges = new Map()
         const made = requests.map(({ name, options, fold }) => {
           if (this.#logs.has(name)) throw new StoreError('LOG_EXISTS', 'create', { log: name })
           const number = destager.nextLogNumber++
           const segment = new Segment(this.directoryOf(name), 0, 0, this.clock.now())
           const log = new StoreLog(this, name, number, this.directoryOf(name), { ...options }, fold, [segment], 0)
-          this.#describeLog(log, committer.nextSequence - 1, 0, changes)
+          describeLog(log, segment, 0, 0, 0, committer.nextSequence - 1, changes)
           return log
         })
         changes.set(storeKey, encodeJson({ ...destager.lastStored, nextLogNumber: destager.nextLogNumber }))
@@ -445,7 +414,7 @@ export class Store implements LogStore, LogHost {
           if (log === undefined) throw new StoreError('UNKNOWN_LOG', 'remove', { log: name })
           return log
         })
-        const changes = new Map<string, Uint8Array | undefined>()
+        const changes: StateChanges = new Map()
         for (const log of logs) {
           log.removed = true
           describeRemoval(engineState, log, changes)
@@ -510,7 +479,7 @@ export class Store implements LogStore, LogHost {
     }
     await committer.settled()
     await destager.exclusive(async () => {})
-    await Promise.all(this.#removals.values())
+    await Promise.all([this.#shortener.settled(), ...this.#removals.values()])
     this.#closed = true
     this.#wakeAll()
     await journal.close()
