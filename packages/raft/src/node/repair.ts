@@ -19,6 +19,7 @@ export function onDamageFound<Payload>(replica: Replica<Payload>, range: IndexRa
   const end = Math.min(range.end, log.durableIndex + 1)
   if (start >= end) return
   replica.damage.add({ start, end })
+  replica.dropHeldAnswers()
   replica.repairTicksLeft = 0
   replica.quiescent = false
   if (role.kind === 'leader') handOver(replica, role)
@@ -28,7 +29,8 @@ export function onDamageFound<Payload>(replica: Replica<Payload>, range: IndexRa
 export function tickRepair<Payload>(replica: Replica<Payload>, count: number): void {
   const damaged = replica.damage.first
   const { memberships, id: from, term, log } = replica
-  if (damaged === undefined) return
+  // A snapshot under way stands for what is damaged, too.
+  if (damaged === undefined || replica.installing !== undefined) return
   replica.repairTicksLeft -= count
   if (replica.repairTicksLeft > 0) return
   replica.repairTicksLeft = replica.config.electionTicks
@@ -53,7 +55,8 @@ export function onRepairRequest<Payload>(replica: Replica<Payload>, message: Rec
     return
   }
   const end = Math.min(range.end, damage.intactEnd)
-  const same = log.holds(range.end - 1, lastTerm) && range.end - 1 <= log.durableIndex
+  const same =
+    replica.installing === undefined && log.holds(range.end - 1, lastTerm) && range.end - 1 <= log.durableIndex
   // What the host sends tells the term, so it must be durable.
   if (same && replica.isSaved && range.start > log.beforeIndex && range.start < end) {
     replica.emit({ kind: 'sendRepair', to, term, range: { start: range.start, end } })
@@ -69,6 +72,7 @@ export function onRepairResponse<Payload>(
   const first = entries[0]
   const damaged = damage.first
   if (first === undefined || damaged === undefined || first.index !== damaged.start) return
+  if (replica.installing !== undefined) return
   let next = first.index
   for (const entry of entries) {
     if (entry.index !== next || !log.holds(entry.index, entry.term)) return

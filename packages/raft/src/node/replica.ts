@@ -124,6 +124,11 @@ export class Replica<Payload> {
     this.#held.push(message)
   }
 
+  /** Takes back answers about the log that have not left. */
+  dropHeldAnswers(): void {
+    this.#held = this.#held.filter(({ kind }) => kind !== 'appendResponse')
+  }
+
   /** Whether the present term and vote are durable. */
   get isSaved(): boolean {
     return this.savedRevision === this.revision

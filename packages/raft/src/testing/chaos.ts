@@ -222,11 +222,14 @@ export class Chaos {
     this.#input(host, 'crash', () => host.crash(random(3), random(4)))
   }
 
-  /** Only replica 1 loses entries: what it had on its disk, the others keep. */
+  /**
+   * Only replica 1 loses entries, and only committed ones: others keep them. An entry that nobody else has is gone for good, and
+   * if only its holder could be elected, that is for an operator to decide.
+   */
   #damage(): void {
     const host = this.hosts.get(1)!
     const entry = host.disk.log.entries[this.#random(host.disk.log.entries.length)]
-    if (entry === undefined) return
+    if (entry === undefined || lastIndexOf(entry) > this.observer.committedIndex) return
     const range = { start: entry.index, end: lastIndexOf(entry) + 1 }
     host.damage(range)
     this.#options.trace?.(`1 damage ${JSON.stringify(range)}`)

@@ -207,7 +207,7 @@ export class MemoryHost {
   #repair(entries: readonly Entry<Payload>[]): void {
     for (const entry of entries) {
       const own = this.log.entries.find(held => held.index === entry.index)
-      assert.deepEqual(own, entry, 'a repair brings back the same entry')
+      assert.deepEqual(own, entry, 'a repair brings back the same entry ')
     }
     const range = { start: entries[0]!.index, end: lastIndexOf(entries.at(-1)!) + 1 }
     this.logWrites.push({ kind: 'repair', range })

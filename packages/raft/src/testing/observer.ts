@@ -7,10 +7,10 @@
  * - log matching: an index and a term name one entry, with one predecessor, wherever they occur;
  * - leader completeness: a new leader has everything that was ever committed;
  * - state machine safety: what two replicas commit at an index is the same;
- * - a commit by a leader is on the disks of a quorum of its membership;
+ * - a commit by a leader ends with an entry of its term, and is on the disks of a quorum of its membership;
  * - one uncommitted membership at a time;
  * - one vote a term and replica, durable before it is told; no message of a term that is not durable;
- * - `matched` is on the sender's disk, the same as the leader's;
+ * - `matched` is on the sender's disk, readable, the same as the leader's;
  * - a read is answered as of an index that is not below what was committed when it was asked.
  */
 import assert from 'node:assert'
@@ -143,7 +143,9 @@ export class Observer {
     }
     this.#checkCommitted({ index, term: host.node.termAt(index)! })
     // Whoever commits first leads, or has just stepped down because it is left out.
-    if (isFirst) this.#checkQuorumHolds(host, index)
+    if (!isFirst) return
+    assert(host.node.termAt(index) === host.node.term, 'only entries of its own term are committed by counting')
+    this.#checkQuorumHolds(host, index)
   }
 
   /** By log matching the last one stands for all before. */
@@ -171,6 +173,8 @@ export class Observer {
     const { matchIndex } = message
     const id = { index: matchIndex, term: host.node.termAt(matchIndex) ?? 0 }
     assert(holds(disk.log, id), `${matchIndex} is acknowledged before it is durable`)
+    const damaged = disk.damaged.find(range => range.start <= matchIndex && range.end > host.log.before.index + 1)
+    assert(damaged === undefined, `${matchIndex} is acknowledged over damage at ${damaged?.start}`)
     const leader = this.#hosts.get(message.to)!
     if (leader.node.roleKind !== 'leader' || leader.node.term !== message.term) return
     const theirs = leader.node.termAt(matchIndex)
