@@ -41,6 +41,9 @@ const JOIN_WAIT_MS = 20_000
 /** How long a cluster may take to let a node in, ms. */
 const JOIN_DEADLINE_MS = 9_000
 
+/** How long the controller may take to hear that a reassignment is done, ms; told again after that. */
+const FINISH_DEADLINE_MS = 5_000
+
 /** The shard of each node that has a replica of the controller's log. */
 const CONTROLLER_SHARD = 0
 
@@ -170,9 +173,9 @@ export async function openShard(options: ShardOptions): Promise<OpenShard> {
     controller,
     groupName
   })
-  const table = openPartitionTable(options, brokerId, replica, cluster)
+  const table = openPartitionTable(options, brokerId, replica, cluster, leaders, controller)
   const { store, replicas } = await openStorage(options, brokerId, table)
-  table.attach(store)
+  table.attach(store, replicas)
   const member = new NodeMember({
     node: options.node,
     clusterId: identity.clusterId,
@@ -182,16 +185,11 @@ export async function openShard(options: ShardOptions): Promise<OpenShard> {
     clock
   })
   const room = mesh.shard === CONTROLLER_SHARD ? await openRoom(options, store, replicas, leaders, member) : undefined
+  // Links first: new groups cannot elect anybody without them.
+  replica.onState(next => member.follow(next))
   replica.onState((next, previous) => table.reconcile(next, previous))
-  replica.onState(next => {
-    member.follow(next)
-    for (const partition of table.partitions()) leaders.announce(partition.log.name, 0, [brokerId])
-  })
   await replica.load()
-  const confirmed = confirm(options, replica).then(async () => {
-    await table.removeOrphans()
-    await replicas.settled()
-  })
+  const confirmed = confirm(options, replica).then(() => table.removeOrphans())
   return {
     brokerId,
     host: gatewayHost(options, brokerId, store, table, cluster, controller),
@@ -226,13 +224,19 @@ function openPartitionTable(
   options: ShardOptions,
   brokerId: number,
   replica: MetadataReplica,
-  cluster: ShardCluster
+  cluster: ShardCluster,
+  leaders: LeaderTable,
+  controller: ControllerClient
 ): PartitionTable {
   const { settings, mesh, clock } = options
   const table = new PartitionTable({
     brokerId,
     settings,
     now: clock.now,
+    clock,
+    leaders,
+    finishReassignment: moves => controller.ask('finishReassignment', { moves }, FINISH_DEADLINE_MS),
+    rackOf: undefined,
     state: () => replica.state,
     remote: (topic, partition) => {
       const leadership = cluster.leadershipOf(topic, partition)
@@ -267,10 +271,7 @@ async function openStorage(options: ShardOptions, brokerId: number, table: Parti
     newIdentity: () => options.randomBytes(16),
     settings: { memoryBytes: settings['store.memory.bytes'], journalBytes: settings['journal.bytes'] },
     folds: name => table.foldOf(name),
-    onFlushed: logs => {
-      replicas?.flushed(logs)
-      table.flushed(logs)
-    },
+    onFlushed: logs => replicas?.flushed(logs),
     onFailed: cause => {
       log.error(
         { err: cause },

@@ -1,20 +1,37 @@
 /**
- * The partitions that this shard serves, kept in step with the metadata: opens the logs of partitions placed here, forgets
- * those of deleted topics. Runs as a listener of the metadata replica, so one change at a time.
+ * The partitions that this shard has a replica of, kept in step with the metadata: opens the groups of partitions placed here,
+ * forgets those that are not placed here any more, brings the replicas of those that it leads to what is wanted, and tells who
+ * leads. Runs as a listener of the metadata replica, so one change at a time.
  */
-import type { ErrorName } from '@milena/wire-protocol'
 import type { PartitionPort, PartitionsPort } from '@milena/gateway'
-import type { Log, LogFold, LogOptions, LogStore } from '@milena/storage-engine'
-import type { ClusterState, TopicState } from '../controller/cluster-state.ts'
+import type { LogFold, LogOptions, LogStore } from '@milena/storage-engine'
+import type { ErrorName } from '@milena/wire-protocol'
+import {
+  preferredLeader,
+  replicaHosts,
+  type ClusterState,
+  type PartitionState,
+  type TopicState
+} from '../controller/cluster-state.ts'
+import type { Move } from '../controller/commands.ts'
+import type { GroupRequest, ReplicaHost } from '../replication/contract.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import { resolveTopicSettings } from '../settings/topic-config-view.ts'
 import type { TopicSettings } from '../settings/topic-settings.ts'
+import { BacklogBudget } from './backlog.ts'
 import { BATCH_BYTES_MAX } from './batch-format.ts'
-import { BacklogBudget, Partition } from './partition.ts'
+import { LeadershipReporter, type LeadershipSink } from './leadership-reporter.ts'
+import { Partition, type PartitionContext } from './partition.ts'
+import { producerSnapshots } from './producer-snapshots.ts'
 import { ProducerState } from './producer-state.ts'
+import { ReplicaChanges } from './replica-changes.ts'
 
 /** Copies of batches that wait for the store's memory, all partitions of a shard together. */
 export const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+/** Time between looks at whose acks took too long, ms. */
+const EXPIRE_MS = 100
+/** How long the opening of new partitions waits for their leaders, ms: clients who made a topic find it ready. */
+const ELECTION_WAIT_MS = 1_000
 
 /** Opens a port to a partition that another shard owns, or undefined when clients are sent there themselves. */
 export type RemotePartitions = (topic: TopicState, partition: number) => PartitionPort | undefined
@@ -22,23 +39,61 @@ export type RemotePartitions = (topic: TopicState, partition: number) => Partiti
 export interface PartitionTableOptions {
   readonly brokerId: number
   readonly settings: BrokerSettings
+  /** Wall clock, ms. */
   readonly now: () => number
+  readonly clock: { monotonic(): number; after(delayMs: number, callback: () => void): () => void }
   readonly state: () => ClusterState
   readonly remote: RemotePartitions
+  readonly leaders: LeadershipSink
+  /** Tells the controller that these targets are reached. */
+  readonly finishReassignment: (moves: readonly Move[]) => Promise<unknown>
+  /** Rack of a broker, '' when it has none; undefined: clients are not sent to followers nearby. */
+  readonly rackOf: ((brokerId: number) => string) | undefined
+}
+
+/** A partition that is placed here. */
+interface Placed {
+  readonly topic: TopicState
+  readonly partition: number
+  readonly placement: PartitionState
+  readonly name: string
 }
 
 export class PartitionTable implements PartitionsPort {
   readonly #options: PartitionTableOptions
-  readonly #backlog = new BacklogBudget(BACKLOG_BYTES_MAX)
+  readonly #context: PartitionContext
+  readonly #reporter: LeadershipReporter
+  readonly #changes: ReplicaChanges
   /** Folds made while the store recovers, until their partitions are opened. */
   readonly #folds = new Map<string, ProducerState>()
   readonly #byTopic = new Map<string, (Partition | undefined)[]>()
-  readonly #byLog = new Map<Log, Partition>()
+  readonly #byName = new Map<string, Partition>()
+  readonly #waiting = new Set<Partition>()
+  #expiring = false
+  /** Partitions that an opening waits for, and what ends that wait. */
+  readonly #unelected = new Set<Partition>()
+  #allElected: () => void = NOTHING
   #store: LogStore | undefined
+  #host: ReplicaHost | undefined
   #failed = false
 
   constructor(options: PartitionTableOptions) {
     this.#options = options
+    this.#reporter = new LeadershipReporter(options.leaders)
+    this.#changes = new ReplicaChanges({
+      placementOf: (topicId, partition) => options.state().topicsById.get(topicId)?.partitions[partition],
+      finish: options.finishReassignment,
+      after: (delayMs, callback) => options.clock.after(delayMs, callback)
+    })
+    this.#context = {
+      backlog: new BacklogBudget(BACKLOG_BYTES_MAX),
+      entryBytesMax: entryBytesMax(options.settings),
+      now: options.now,
+      monotonic: () => options.clock.monotonic(),
+      rackOf: options.rackOf,
+      onWaiting: partition => this.#expireLater(partition),
+      onLeadership: partition => this.#leadershipChanged(partition)
+    }
   }
 
   /** The fold of a log, for `openStore`. */
@@ -49,116 +104,205 @@ export class PartitionTable implements PartitionsPort {
     return fold
   }
 
-  attach(store: LogStore): void {
+  /** Gives the table what it opens partitions with; before the first `reconcile`. */
+  attach(store: LogStore, host: ReplicaHost): void {
     this.#store = store
+    this.#host = host
   }
 
   get partitionCount(): number {
-    return this.#byLog.size
+    return this.#byName.size
   }
 
   partitions(): Iterable<Partition> {
-    return this.#byLog.values()
+    return this.#byName.values()
   }
 
-  /** Owned partition by log; the store's flush callback comes here. */
-  flushed(logs: readonly Log[]): void {
-    for (const log of logs) this.#byLog.get(log)?.flushed()
+  /** The partition of a group, if this shard has a replica of it. */
+  partitionOf(group: string): Partition | undefined {
+    return this.#byName.get(group)
   }
 
-  /** The store failed: nothing that waits will be acknowledged. */
+  /** The store failed: nothing that waits will be acknowledged, nothing more can be opened. */
   storeFailed(): void {
     this.#failed = true
-    for (const partition of this.#byLog.values()) partition.fail('KAFKA_STORAGE_ERROR')
   }
 
   find(topicId: string, partition: number): PartitionPort | { readonly error: ErrorName } {
-    const owned = this.#byTopic.get(topicId)?.[partition]
-    if (owned !== undefined) return owned
+    const opened = this.#byTopic.get(topicId)?.[partition]
+    if (opened !== undefined) return opened
     const topic = this.#options.state().topicsById.get(topicId)
     if (topic === undefined) return UNKNOWN_TOPIC_ID
     const placement = topic.partitions[partition]
     if (placement === undefined) return UNKNOWN_PARTITION
-    if (placement.replicas[0] === this.#options.brokerId) return this.#failed ? STORAGE_ERROR : NOT_THERE_YET
+    if (replicaHosts(placement).includes(this.#options.brokerId)) return this.#failed ? STORAGE_ERROR : NOT_THERE_YET
     return this.#options.remote(topic, partition) ?? NOT_LEADER
   }
 
   /** Brings the table in step with `next`. Only topics that differ from `previous` are looked at. */
   async reconcile(next: ClusterState, previous: ClusterState): Promise<void> {
-    const added = [...next.topicsById.values()].filter(topic => !previous.topicsById.has(topic.topicId))
-    const removed = [...previous.topicsById.values()].filter(topic => !next.topicsById.has(topic.topicId))
+    const added: Placed[] = []
+    const gone: string[] = []
+    for (const topic of next.topicsById.values()) {
+      const before = previous.topicsById.get(topic.topicId)
+      if (topic === before) continue
+      for (const placed of this.#placedHere(topic)) {
+        const opened = this.#byName.get(placed.name)
+        if (opened === undefined) added.push(placed)
+        else this.#reconfigure(opened, topic)
+      }
+      if (before !== undefined) gone.push(...this.#noLongerHere(topic))
+    }
+    for (const topicId of previous.topicsById.keys()) {
+      if (!next.topicsById.has(topicId)) gone.push(...this.#namesOf(topicId))
+    }
+    await this.#remove(gone)
     await this.#open(added)
-    await this.#remove(removed.map(topic => topic.topicId))
   }
 
-  /** Removes logs that belong to no topic: deleted while this shard was down. Call once after the first `reconcile`. */
+  *#placedHere(topic: TopicState): Iterable<Placed> {
+    for (const [partition, placement] of topic.partitions.entries()) {
+      if (!replicaHosts(placement).includes(this.#options.brokerId)) continue
+      yield { topic, partition, placement, name: logName(topic, partition) }
+    }
+  }
+
+  #noLongerHere(topic: TopicState): string[] {
+    const opened = this.#byTopic.get(topic.topicId) ?? []
+    const { brokerId } = this.#options
+    return opened.flatMap((partition, number) => {
+      const placement = topic.partitions[number]
+      const stays = placement !== undefined && replicaHosts(placement).includes(brokerId)
+      return partition === undefined || stays ? [] : [partition.group.name]
+    })
+  }
+
+  #namesOf(topicId: string): string[] {
+    return (this.#byTopic.get(topicId) ?? []).flatMap(partition => partition?.group.name ?? [])
+  }
+
+  #reconfigure(opened: Partition, topic: TopicState): void {
+    const settings = resolveTopicSettings(topic.configs, this.#options.settings)
+    opened.configure(settings)
+    Object.assign(opened.log.options, logOptions(settings))
+    this.#changes.consider(opened.group, opened.topicId, opened.partition)
+  }
+
+  /**
+   * Removes what belongs to no partition that is placed here: deleted or moved while this shard was down. Call once, when the
+   * metadata is known to be as new as this start.
+   */
   async removeOrphans(): Promise<void> {
     const store = this.#requireStore()
-    const orphans = [...store.logs.values()].filter(log => isPartitionLog(log.name) && !this.#byLog.has(log))
-    if (orphans.length > 0) await store.removeLogs(orphans.map(log => log.name))
+    const host = this.#requireHost()
+    const kept = [...store.logs.keys(), ...store.state.keys('raft/').map(groupOfStateKey)]
+    const orphans = [...new Set(kept)].filter(name => isPartitionLog(name) && !this.#byName.has(name))
+    if (orphans.length > 0) await host.remove(orphans)
+    await host.settled()
     this.#folds.clear()
   }
 
-  async #open(topics: readonly TopicState[]): Promise<void> {
+  async #open(placed: readonly Placed[]): Promise<void> {
+    if (placed.length === 0) return
+    const requests: GroupRequest[] = []
+    const partitions: Partition[] = []
+    for (const one of placed) {
+      const settings = resolveTopicSettings(one.topic.configs, this.#options.settings)
+      const partition = this.#newPartition(one, settings)
+      partitions.push(partition)
+      requests.push(this.#requestFor(one, settings, partition))
+    }
     const store = this.#requireStore()
-    const wanted: {
-      topic: TopicState
-      partition: number
-      name: string
-      settings: TopicSettings
-      fold: ProducerState
-    }[] = []
-    for (const topic of topics) {
-      const settings = resolveTopicSettings(topic.configs, this.#options.settings)
-      topic.partitions.forEach((placement, partition) => {
-        if (placement.replicas[0] !== this.#options.brokerId) return
-        const name = logName(topic, partition)
-        wanted.push({ topic, partition, name, settings, fold: this.#folds.get(name) ?? this.#newProducerState() })
-      })
-    }
-    const missing = wanted.filter(({ name }) => !store.logs.has(name))
-    if (missing.length > 0) {
-      await store.createLogs(missing.map(({ name, settings, fold }) => ({ name, fold, options: logOptions(settings) })))
-    }
-    for (const { topic, partition, name, settings, fold } of wanted) {
-      const log = store.logs.get(name)
-      if (log === undefined) throw new Error(`log ${name} was not opened`)
-      Object.assign(log.options, logOptions(settings))
-      this.#add(topic, partition, log, settings, fold)
+    const isNew = requests.map(({ name }) => !store.logs.has(name))
+    const groups = await this.#requireHost().open(requests, (group, i) => partitions[i]!.bind(group))
+    for (const [i, partition] of partitions.entries()) this.#add(placed[i]!, partition)
+    for (const group of groups) this.#leadershipChanged(this.#byName.get(group.name)!)
+    // Groups of one, and those that begin: nobody else decides when they are ready.
+    await this.#whenElected(partitions.filter((one, i) => isNew[i] || one.group.membership.voters.length === 1))
+  }
+
+  #newPartition({ topic, partition, name }: Placed, settings: TopicSettings): Partition {
+    const producers = this.#folds.get(name) ?? this.#newProducerState()
+    return new Partition({ topicId: topic.topicId, partition, producers, settings, context: this.#context })
+  }
+
+  #requestFor({ topic, partition, placement, name }: Placed, settings: TopicSettings, opened: Partition): GroupRequest {
+    const { topicId } = topic
+    return {
+      name,
+      options: logOptions(settings),
+      fold: opened.producers,
+      bootstrap: placement.bootstrapReplicas,
+      preferredLeader: preferredLeader(placement),
+      peers: () => {
+        const now = this.#options.state().topicsById.get(topicId)?.partitions[partition]
+        return now === undefined ? [] : replicaHosts(now)
+      },
+      snapshot: producerSnapshots(opened),
+      listener: opened
     }
   }
 
-  #add(topic: TopicState, partition: number, log: Log, settings: TopicSettings, producers: ProducerState): void {
-    const opened = new Partition({
-      topicId: topic.topicId,
-      partition,
-      leaderEpoch: 0,
-      log,
-      producers,
-      settings,
-      backlog: this.#backlog,
-      entryBytesMax: entryBytesMax(this.#options.settings),
-      now: this.#options.now,
-      whenWritable: bytes => this.#requireStore().whenWritable(bytes)
-    })
+  #add({ topic, partition }: Placed, opened: Partition): void {
     const siblings = this.#byTopic.get(topic.topicId) ?? []
     siblings[partition] = opened
     this.#byTopic.set(topic.topicId, siblings)
-    this.#byLog.set(log, opened)
+    this.#byName.set(opened.group.name, opened)
   }
 
-  async #remove(topicIds: readonly string[]): Promise<void> {
-    const names: string[] = []
-    for (const topicId of topicIds) {
-      for (const partition of this.#byTopic.get(topicId) ?? []) {
-        if (partition === undefined) continue
-        partition.fail('UNKNOWN_TOPIC_OR_PARTITION')
-        this.#byLog.delete(partition.log)
-        names.push(partition.log.name)
-      }
-      this.#byTopic.delete(topicId)
+  /** Resolves when each of these has a leader, or after a while. */
+  async #whenElected(partitions: readonly Partition[]): Promise<void> {
+    for (const partition of partitions) if (!isElected(partition)) this.#unelected.add(partition)
+    if (this.#unelected.size === 0) return
+    let cancel = NOTHING
+    await new Promise<void>(resolve => {
+      this.#allElected = resolve
+      cancel = this.#options.clock.after(ELECTION_WAIT_MS, resolve)
+    })
+    cancel()
+    this.#unelected.clear()
+    this.#allElected = NOTHING
+  }
+
+  async #remove(names: readonly string[]): Promise<void> {
+    if (names.length === 0) return
+    for (const name of names) {
+      const partition = this.#byName.get(name)
+      if (partition === undefined) continue
+      this.#byName.delete(name)
+      delete this.#byTopic.get(partition.topicId)?.[partition.partition]
+      const topic = this.#options.state().topicsById.get(partition.topicId)
+      if (topic === undefined) this.#byTopic.delete(partition.topicId)
+      partition.fail(topic === undefined ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'NOT_LEADER_OR_FOLLOWER')
+      if (topic === undefined) this.#reporter.forget(name)
     }
-    if (names.length > 0) await this.#requireStore().removeLogs(names)
+    await this.#requireHost().remove(names)
+  }
+
+  #leadershipChanged(partition: Partition): void {
+    this.#reporter.report(partition.group, partition.isClosed)
+    if (this.#unelected.size > 0 && (partition.isClosed || isElected(partition))) {
+      this.#unelected.delete(partition)
+      if (this.#unelected.size === 0) this.#allElected()
+    }
+    if (!partition.isClosed) this.#changes.consider(partition.group, partition.topicId, partition.partition)
+  }
+
+  #expireLater(partition: Partition): void {
+    this.#waiting.add(partition)
+    if (this.#expiring) return
+    this.#expiring = true
+    this.#options.clock.after(EXPIRE_MS, () => this.#expire())
+  }
+
+  #expire(): void {
+    const nowMs = this.#options.clock.monotonic()
+    for (const partition of this.#waiting) {
+      partition.expire(nowMs)
+      if (!partition.isWaiting) this.#waiting.delete(partition)
+    }
+    this.#expiring = this.#waiting.size > 0
+    if (this.#expiring) this.#options.clock.after(EXPIRE_MS, () => this.#expire())
   }
 
   #newProducerState(): ProducerState {
@@ -172,6 +316,11 @@ export class PartitionTable implements PartitionsPort {
     if (this.#store === undefined) throw new Error('the partition table has no store yet')
     return this.#store
   }
+
+  #requireHost(): ReplicaHost {
+    if (this.#host === undefined) throw new Error('the partition table has no replicas yet')
+    return this.#host
+  }
 }
 
 const UNKNOWN_TOPIC_ID = { error: 'UNKNOWN_TOPIC_ID' } as const
@@ -180,10 +329,17 @@ const NOT_THERE_YET = { error: 'LEADER_NOT_AVAILABLE' } as const
 const STORAGE_ERROR = { error: 'KAFKA_STORAGE_ERROR' } as const
 const NOT_LEADER = { error: 'NOT_LEADER_OR_FOLLOWER' } as const
 
+/** It has a leader, and if that is this shard, it serves. */
+function isElected({ group }: Partition): boolean {
+  return group.role === 'leader' ? group.leading : group.leader !== undefined
+}
+
+const NOTHING = (): void => undefined
+
 /** Characters of a topic's name that its folders show; the id behind makes them unique. */
 const FOLDER_NAME_LENGTH_MAX = 200
 
-/** Name of a partition's log, and so of its folder: readable, and different for every incarnation of a topic. */
+/** Name of a partition's group and log, and so of its folder: readable, and different for every incarnation of a topic. */
 export function logName(topic: { name: string; topicId: string }, partition: number): string {
   return `${topic.name.slice(0, FOLDER_NAME_LENGTH_MAX)}-${partition}.${topic.topicId}`
 }
@@ -191,6 +347,11 @@ export function logName(topic: { name: string; topicId: string }, partition: num
 /** Logs of topics carry a topic id; internal ones (the controller's) begin with two underscores and have none. */
 function isPartitionLog(name: string): boolean {
   return /-\d+\.[A-Za-z0-9_-]{22}$/.test(name)
+}
+
+/** The group that a key of the state store belongs to: raft/<group>/<what>. */
+function groupOfStateKey(key: string): string {
+  return key.slice(key.indexOf('/') + 1, key.lastIndexOf('/'))
 }
 
 /** Largest batch that the store takes: a quarter of its memory, so that one batch never needs all of it. */

@@ -1,10 +1,12 @@
 import type { AppendOptions, AppendResult } from '@milena/gateway'
-import type { Log, ReadResult } from '@milena/storage-engine'
+import type { ReadResult } from '@milena/storage-engine'
 import { BatchBuilder, batchHeader } from '@milena/wire-protocol'
 import { describe, expect, it } from 'vitest'
 import { parseBrokerSettings } from '../settings/parse.ts'
 import { resolveTopicSettings } from '../settings/topic-config-view.ts'
-import { BacklogBudget, Partition } from './partition.ts'
+import type { ProposeOutcome, ReplicatedLog } from '../replication/contract.ts'
+import { BacklogBudget } from './backlog.ts'
+import { Partition } from './partition.ts'
 import { ProducerState } from './producer-state.ts'
 
 const NOW = 1_700_000_000_000
@@ -45,22 +47,91 @@ class FakeLog {
   }
 }
 
-function setUp(configs: Record<string, string> = {}): { log: FakeLog; partition: Partition; makeRoom: () => void } {
+/** A group whose role and followers a test decides. */
+class FakeGroup {
+  readonly name = 'fake'
+  readonly self = 1
+  readonly log: FakeLog
+  term = 4
+  role: ReplicatedLog['role'] = 'leader'
+  leader: number | undefined = 1
+  leading = true
+  inSync: readonly number[] = [1]
+  voters: readonly number[] = [1]
+  /** What each other voter holds. */
+  held: number[] = []
+  committed: number | undefined
+  makeRoom: () => void = () => undefined
+
+  constructor(log: FakeLog) {
+    this.log = log
+  }
+
+  get committedOffset(): number {
+    return this.committed ?? this.log.flushedOffset
+  }
+
+  get membership(): ReplicatedLog['membership'] {
+    return { voters: this.voters, learners: [], joint: false }
+  }
+
+  durableAt(count: number): number {
+    return [this.log.flushedOffset, ...this.held].sort((a, b) => b - a)[count - 1] ?? 0
+  }
+
+  propose(batch: Uint8Array): ProposeOutcome {
+    if (this.role !== 'leader') return { kind: 'notLeader', leader: this.leader }
+    const outcome = this.log.append(batch)
+    return { kind: outcome === 'appended' ? 'proposed' : outcome }
+  }
+
+  whenWritable(): Promise<void> {
+    return new Promise(resolve => (this.makeRoom = resolve))
+  }
+
+  endOffsetOfEpoch(epoch: number): { epoch: number; endOffset: number } | undefined {
+    if (epoch > this.term) return undefined
+    return epoch === this.term ? { epoch, endOffset: this.log.endOffset } : { epoch: 2, endOffset: 1 }
+  }
+
+  epochAt(): number {
+    return this.term
+  }
+
+  followers(): ReturnType<ReplicatedLog['followers']> {
+    return []
+  }
+}
+
+interface SetUp {
+  readonly log: FakeLog
+  readonly group: FakeGroup
+  readonly partition: Partition
+  readonly makeRoom: () => void
+  readonly clock: { nowMs: number }
+}
+
+function setUp(configs: Record<string, string> = {}): SetUp {
   const log = new FakeLog()
-  let makeRoom = (): void => undefined
+  const group = new FakeGroup(log)
+  const clock = { nowMs: 0 }
   const partition = new Partition({
     topicId: 'AAAAAAAAAAAAAAAAAAAAAQ',
     partition: 0,
-    leaderEpoch: 4,
-    log: log as unknown as Log,
     producers: new ProducerState({ expirationMs: 1000, now: () => NOW }),
     settings: resolveTopicSettings(configs, parseBrokerSettings(new Map())),
-    backlog: new BacklogBudget(1000),
-    entryBytesMax: 1_000_000,
-    now: () => NOW,
-    whenWritable: () => new Promise(resolve => (makeRoom = resolve))
+    context: {
+      backlog: new BacklogBudget(1000),
+      entryBytesMax: 1_000_000,
+      now: () => NOW,
+      monotonic: () => clock.nowMs,
+      rackOf: undefined,
+      onWaiting: () => undefined,
+      onLeadership: () => undefined
+    }
   })
-  return { log, partition, makeRoom: () => makeRoom() }
+  partition.bind(group as unknown as ReplicatedLog)
+  return { log, group, partition, makeRoom: () => group.makeRoom(), clock }
 }
 
 function batch(
@@ -80,7 +151,7 @@ function batch(
 
 function flush(log: FakeLog, partition: Partition): void {
   log.flushedOffset = log.endOffset
-  partition.flushed()
+  partition.advanced()
 }
 
 const settled = async (promise: Promise<AppendResult>): Promise<AppendResult | 'pending'> =>
@@ -209,7 +280,8 @@ describe('a partition', () => {
       byteCount: log.entries[0]?.length
     })
     expect(await partition.read({ ...request, offset: 2 })).toMatchObject({ kind: 'data', byteCount: 0 })
-    expect(await partition.read({ ...request, offset: 3 })).toMatchObject({ error: 'OFFSET_OUT_OF_RANGE' })
+    expect(await partition.read({ ...request, offset: 3 })).toMatchObject({ kind: 'data', byteCount: 0 })
+    expect(await partition.read({ ...request, offset: 5 })).toMatchObject({ error: 'OFFSET_OUT_OF_RANGE' })
     expect(await partition.read({ ...request, currentLeaderEpoch: 3 })).toMatchObject({ error: 'FENCED_LEADER_EPOCH' })
     expect(await partition.read({ ...request, currentLeaderEpoch: 5 })).toMatchObject({ error: 'UNKNOWN_LEADER_EPOCH' })
   })

@@ -1,132 +1,137 @@
 /**
- * A partition on the shard that owns it: Kafka's rules on top of a log of the storage engine.
+ * A partition's replica on this shard: Kafka's rules on top of a replicated log. On the leader it takes batches, on leader and
+ * followers it serves reads (partition-reads.ts).
  *
- * Append: validate the batch, check its sequence, give it the next offsets (patched in place), append to the log, answer when
- * the log has flushed it. Everything from validation to the log's copy happens in one synchronous stretch, so batches of one
- * partition cannot overtake each other and the caller's buffer is free when `append` returns.
+ * Append: validate the batch, check its sequence, give it the next offsets and the leader's epoch (patched in place), propose it,
+ * answer when it is flushed here (acks=1) or committed and held by min.insync.replicas (acks=all). Everything from validation to
+ * the log's copy happens in one synchronous stretch, so batches of one partition cannot overtake each other and the caller's
+ * buffer is free when `append` returns.
  *
- * With one replica the high watermark is what has been flushed; there are no transactions yet, so the last stable offset is
- * the same.
+ * When the log has no room, batches wait here as copies, in order, up to a bound that all partitions of the shard share
+ * (`BacklogBudget`); beyond it producers get a retriable error.
  *
- * When the log has no memory left, batches wait here as copies, in order, up to a bound that all partitions of the shard
- * share (`BacklogBudget`); beyond it producers get a retriable error.
+ * Who leads no longer answers everyone who waits with NOT_LEADER_OR_FOLLOWER, as Kafka does: what they sent may still be
+ * committed by the next leader; a retry of an idempotent producer finds that out.
  */
 import type {
   AppendOptions,
   AppendResult,
   EpochEndOutcome,
+  OffsetOptions,
   OffsetOutcome,
   OffsetSpec,
   PartitionPort,
   ReadOutcome,
   ReadRequest
 } from '@milena/gateway'
-import { StoreError, type EntryLocation, type Log, type ReadResult } from '@milena/storage-engine'
-import {
-  batchHeader,
-  findRecordByTimestamp,
-  maxTimestampRecord,
-  validateBatch,
-  type ErrorName,
-  type ValidBatch
-} from '@milena/wire-protocol'
+import type { Log } from '@milena/storage-engine'
+import { batchHeader, validateBatch, type ErrorName, type ValidBatch } from '@milena/wire-protocol'
+import type { GroupListener, ReplicatedLog } from '../replication/contract.ts'
 import type { TopicSettings } from '../settings/topic-settings.ts'
+import { AckQueue } from './ack-queue.ts'
+import { Backlog, type BacklogBudget } from './backlog.ts'
+import { endOffsetForEpoch, offsetFor, read, refused, type ReadSource } from './partition-reads.ts'
 import { lastSequenceOf, type ProducerState } from './producer-state.ts'
 
 /** Most that the records of one compressed batch may unpack to while they are checked. */
 const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024
 
-/** Memory that waiting batches of all partitions of a shard may take. */
-export class BacklogBudget {
-  readonly bytesMax: number
-  #bytes = 0
-
-  constructor(bytesMax: number) {
-    this.bytesMax = bytesMax
-  }
-
-  take(bytes: number): boolean {
-    if (this.#bytes + bytes > this.bytesMax) return false
-    this.#bytes += bytes
-    return true
-  }
-
-  give(bytes: number): void {
-    this.#bytes -= bytes
-  }
-}
-
-interface Waiter {
-  /** Answered when the log has flushed up to here. */
-  readonly untilOffset: number
-  readonly resolve: (result: AppendResult) => void
-  readonly result: AppendResult
-}
-
-export interface PartitionOptions {
-  readonly topicId: string
-  readonly partition: number
-  readonly leaderEpoch: number
-  readonly log: Log
-  readonly producers: ProducerState
-  readonly settings: TopicSettings
+/** What all partitions of a shard share. */
+export interface PartitionContext {
   readonly backlog: BacklogBudget
   /** Largest batch that the store takes, whatever `max.message.bytes` says. */
   readonly entryBytesMax: number
   /** Wall clock, ms. */
   readonly now: () => number
-  /** Resolves, in a later turn, when the store can take an append of so many bytes. */
-  readonly whenWritable: (bytes: number) => Promise<void>
+  /** Monotonic ms; deadlines are counted by it. */
+  readonly monotonic: () => number
+  /** See `ReadSource`. */
+  readonly rackOf: ((brokerId: number) => string) | undefined
+  /** Somebody waits for acks: call `expire` now and then, until `isWaiting` is false. */
+  readonly onWaiting: (partition: Partition) => void
+  /** Its role, term or in-sync replicas changed. */
+  readonly onLeadership: (partition: Partition) => void
 }
 
-export class Partition implements PartitionPort {
+export interface PartitionOptions {
   readonly topicId: string
   readonly partition: number
-  readonly leaderEpoch: number
-  readonly #log: Log
-  readonly #producers: ProducerState
-  readonly #settings: TopicSettings
-  readonly #backlog: BacklogBudget
-  readonly #batchBytesMax: number
-  readonly #now: () => number
-  readonly #whenWritable: (bytes: number) => Promise<void>
-  readonly #compacted: boolean
-  /** In order of `untilOffset`; the first `#answered` are done and wait to be cut off. */
-  #waiters: Waiter[] = []
+  readonly producers: ProducerState
+  readonly settings: TopicSettings
+  readonly context: PartitionContext
+}
+
+export class Partition implements PartitionPort, GroupListener {
+  readonly topicId: string
+  readonly partition: number
+  readonly producers: ProducerState
+  readonly #context: PartitionContext
+  readonly #backlog: Backlog
+  readonly #flushAcks = new AckQueue()
+  readonly #commitAcks = new AckQueue()
   readonly #watchers = new Set<() => void>()
-  /** Batches that the log had no room for, in order. */
-  #queue: Uint8Array[] = []
-  /** Offset of the next batch: the log's end plus what is queued. */
-  #nextOffset: number
+  #settings: TopicSettings
+  #batchBytesMax = 0
+  #compacted = false
+  #group: ReplicatedLog | undefined
+  /** Offset of the next batch while others wait in the backlog: the log's end plus these. */
+  #backlogEnd = 0
+  #draining = false
+  /** Resolvers of whoever waits for something to change: commits, roles. */
+  #changeWaiters: (() => void)[] = []
+  #shownHighWatermark = 0
   #closed: ErrorName | undefined
 
   constructor(options: PartitionOptions) {
     this.topicId = options.topicId
     this.partition = options.partition
-    this.leaderEpoch = options.leaderEpoch
-    this.#log = options.log
-    this.#producers = options.producers
+    this.producers = options.producers
+    this.#context = options.context
+    this.#backlog = new Backlog(options.context.backlog)
     this.#settings = options.settings
-    this.#backlog = options.backlog
-    this.#batchBytesMax = Math.min(options.settings['max.message.bytes'], options.entryBytesMax)
-    this.#now = options.now
-    this.#whenWritable = options.whenWritable
-    this.#compacted = options.settings['cleanup.policy'].includes('compact')
-    this.#nextOffset = options.log.endOffset
-    this.#producers.bindTo(options.log)
+    this.configure(options.settings)
+  }
+
+  /** The topic's settings changed. */
+  configure(settings: TopicSettings): void {
+    this.#settings = settings
+    this.#batchBytesMax = Math.min(settings['max.message.bytes'], this.#context.entryBytesMax)
+    this.#compacted = settings['cleanup.policy'].includes('compact')
+  }
+
+  /** Gives the partition its replica; before anything else is asked of it. */
+  bind(group: ReplicatedLog): void {
+    this.#group = group
+    this.producers.bindTo(group.log)
+  }
+
+  get group(): ReplicatedLog {
+    if (this.#group === undefined) throw new Error('the partition has no replica yet')
+    return this.#group
   }
 
   get log(): Log {
-    return this.#log
+    return this.group.log
+  }
+
+  get leaderEpoch(): number {
+    return this.group.term
   }
 
   get highWatermark(): number {
-    return this.#log.flushedOffset
+    return this.group.committedOffset
   }
 
+  get settings(): TopicSettings {
+    return this.#settings
+  }
+
+  // ---- appending ----
+
   append(records: Uint8Array, options: AppendOptions): Promise<AppendResult> {
-    if (this.#closed !== undefined) return Promise.resolve(this.#refuse(this.#closed, null))
-    const now = this.#now()
+    const problem = this.#whyNot(options)
+    if (problem !== undefined) return Promise.resolve(this.#refuse(problem, null))
+    const now = this.#context.now()
     const batch = this.#validate(records, options.apiVersion, now)
     if (batch.kind === 'invalid') {
       return Promise.resolve({ ...this.#refuse(batch.error, batch.message), recordErrors: batch.recordErrors })
@@ -134,22 +139,37 @@ export class Partition implements PartitionPort {
     if (batch.isTransactional) return Promise.resolve(this.#refuse('INVALID_TXN_STATE', NO_TRANSACTIONS))
     const appendTime = this.#settings['message.timestamp.type'] === 'LogAppendTime' ? BigInt(now) : -1n
     if (batch.producerId >= 0n) {
-      const check = this.#producers.check(batch.producerId, batch.producerEpoch, batch.baseSequence, batch.recordCount)
+      const check = this.producers.check(batch.producerId, batch.producerEpoch, batch.baseSequence, batch.recordCount)
       if (check.kind === 'refused') return Promise.resolve(this.#refuse(check.error, check.message))
       if (check.kind === 'duplicate') {
         return this.#answer(check.lastOffset + 1, this.#appended(check.baseOffset, check.timestamp), options)
       }
     }
-    const baseOffset = this.#nextOffset
-    if (baseOffset + batch.lastOffsetDelta >= Number.MAX_SAFE_INTEGER) {
+    const baseOffset = this.#backlog.isEmpty ? this.log.endOffset : this.#backlogEnd
+    const nextOffset = baseOffset + batch.lastOffsetDelta + 1
+    if (nextOffset > Number.MAX_SAFE_INTEGER) {
       return Promise.resolve(this.#refuse('KAFKA_STORAGE_ERROR', 'The partition has reached the largest offset.'))
     }
-    stamp(records, batch, baseOffset, this.leaderEpoch, appendTime)
-    const refusal = this.#store(records)
+    stamp(records, batch, baseOffset, this.group.term, appendTime)
+    const refusal = this.#store(records, nextOffset)
     if (refusal !== undefined) return Promise.resolve(refusal)
-    this.#nextOffset = baseOffset + batch.lastOffsetDelta + 1
-    this.#remember(batch, baseOffset, appendTime)
-    return this.#answer(this.#nextOffset, this.#appended(baseOffset, appendTime), options)
+    this.#remember(batch, baseOffset, nextOffset, appendTime)
+    return this.#answer(nextOffset, this.#appended(baseOffset, appendTime), options)
+  }
+
+  /** Why nothing can be appended now, in the order in which Kafka looks. */
+  #whyNot({ acks }: AppendOptions): ErrorName | undefined {
+    if (this.#closed !== undefined) return this.#closed
+    const { group } = this
+    if (group.role !== 'leader') return 'NOT_LEADER_OR_FOLLOWER'
+    if (!group.leading) return 'LEADER_NOT_AVAILABLE'
+    return acks === -1 && group.inSync.length < this.#inSyncMin() ? 'NOT_ENOUGH_REPLICAS' : undefined
+  }
+
+  /** min.insync.replicas, and no more than there are replicas. */
+  #inSyncMin(): number {
+    const wanted = this.#settings['min.insync.replicas']
+    return wanted === 1 ? 1 : Math.min(wanted, this.group.membership.voters.length)
   }
 
   #validate(records: Uint8Array, apiVersion: number, nowMs: number): ReturnType<typeof validateBatch> {
@@ -167,206 +187,207 @@ export class Partition implements PartitionPort {
     })
   }
 
-  #remember(batch: ValidBatch, baseOffset: number, timestamp: bigint): void {
-    if (batch.producerId < 0n) return this.#producers.advance(this.#nextOffset)
-    this.#producers.record(batch.producerId, batch.producerEpoch, {
+  #remember(batch: ValidBatch, baseOffset: number, nextOffset: number, timestamp: bigint): void {
+    if (batch.producerId < 0n) return this.producers.advance(nextOffset)
+    this.producers.record(batch.producerId, batch.producerEpoch, {
       firstSequence: batch.baseSequence,
       lastSequence: lastSequenceOf(batch.baseSequence, batch.recordCount),
       baseOffset,
-      lastOffset: this.#nextOffset - 1,
+      lastOffset: nextOffset - 1,
       timestamp
     })
   }
 
-  /** Hands the batch to the log, or keeps a copy for later. Returns a refusal when neither is possible. */
-  #store(records: Uint8Array): AppendResult | undefined {
-    const outcome = this.#queue.length > 0 ? 'full' : this.#log.append(records)
-    if (outcome === 'appended') return undefined
-    if (outcome === 'failed')
-      return this.#refuse('KAFKA_STORAGE_ERROR', 'The log accepts no writes; see the broker log.')
-    if (!this.#backlog.take(records.length)) {
-      return this.#refuse('REQUEST_TIMED_OUT', 'The shard is over its memory for appends.')
-    }
-    this.#queue.push(records.slice())
-    if (this.#queue.length === 1) void this.#drainQueue()
-    return undefined
-  }
-
-  async #drainQueue(): Promise<void> {
-    for (;;) {
-      const [next] = this.#queue
-      if (next === undefined) return
-      await this.#whenWritable(next.length)
-      if (this.#queue[0] !== next) return
-      const outcome = this.#log.append(next)
-      if (outcome === 'failed') return this.#dropQueue()
-      if (outcome === 'full') continue
-      this.#queue.shift()
-      this.#backlog.give(next.length)
+  /** Proposes the batch, or keeps a copy for later. Returns a refusal when neither is possible. */
+  #store(records: Uint8Array, nextOffset: number): AppendResult | undefined {
+    const kind = this.#backlog.isEmpty ? this.group.propose(records).kind : 'full'
+    switch (kind) {
+      case 'proposed':
+        return undefined
+      case 'failed':
+        return this.#refuse('KAFKA_STORAGE_ERROR', 'The log accepts no writes; see the broker log.')
+      case 'notLeader':
+        return this.#refuse('NOT_LEADER_OR_FOLLOWER', null)
+      case 'full':
+      case 'overloaded':
+        if (!this.#backlog.add(records)) {
+          return this.#refuse('REQUEST_TIMED_OUT', 'The shard is over its memory for appends.')
+        }
+        this.#backlogEnd = nextOffset
+        void this.#drainBacklog()
+        return undefined
     }
   }
 
-  /** The log refused for good what waits here (its disk is full or failed): as if it had never been accepted. */
-  #dropQueue(): void {
-    const end = this.#log.endOffset
-    for (const records of this.#queue) this.#backlog.give(records.length)
-    this.#queue = []
-    this.#nextOffset = end
-    this.#producers.forgetFrom(end)
-    const lost = this.#waiters.filter(waiter => waiter.untilOffset > end)
-    this.#waiters = this.#waiters.filter(waiter => waiter.untilOffset <= end)
-    for (const waiter of lost) waiter.resolve(this.#refuse('KAFKA_STORAGE_ERROR', null))
+  async #drainBacklog(): Promise<void> {
+    if (this.#draining) return
+    this.#draining = true
+    for (let kind = 'full'; ;) {
+      const next = this.#backlog.first
+      if (next === undefined) break
+      await (kind === 'full' ? this.group.whenWritable(next.length) : this.#whenChanged())
+      if (this.#backlog.first !== next) continue
+      ;({ kind } = this.group.propose(next))
+      if (kind === 'proposed') {
+        this.#backlog.dropFirst()
+        kind = 'full'
+      } else if (kind === 'failed') this.#dropBacklog('KAFKA_STORAGE_ERROR')
+      else if (kind === 'notLeader') this.#dropBacklog('NOT_LEADER_OR_FOLLOWER')
+    }
+    this.#draining = false
   }
 
-  #answer(untilOffset: number, result: AppendResult, options: AppendOptions): Promise<AppendResult> {
-    if (options.acks === 0 || untilOffset <= this.#log.flushedOffset) return Promise.resolve(result)
-    return new Promise(resolve => this.#waiters.push({ untilOffset, resolve, result }))
+  #whenChanged(): Promise<void> {
+    return new Promise(resolve => this.#changeWaiters.push(resolve))
+  }
+
+  /** What waits here can never be appended: as if it had never been accepted. */
+  #dropBacklog(error: ErrorName): void {
+    if (this.#backlog.isEmpty) return
+    const end = this.log.endOffset
+    this.#backlog.clear()
+    this.producers.forgetFrom(end)
+    const refusal = this.#refuse(error, null)
+    this.#flushAcks.refuseBeyond(end, refusal)
+    this.#commitAcks.refuseBeyond(end, refusal)
+  }
+
+  #answer(untilOffset: number, result: AppendResult, { acks, timeoutMs }: AppendOptions): Promise<AppendResult> {
+    if (acks === 0) return Promise.resolve(result)
+    if (acks === 1 ? untilOffset <= this.log.flushedOffset : this.#isHeld(untilOffset)) return Promise.resolve(result)
+    const queue = acks === 1 ? this.#flushAcks : this.#commitAcks
+    if (queue.isEmpty) this.#context.onWaiting(this)
+    return queue.wait(untilOffset, this.#context.monotonic() + timeoutMs, result)
+  }
+
+  /** Committed, and durable on min.insync.replicas. */
+  #isHeld(untilOffset: number): boolean {
+    const { group } = this
+    if (untilOffset > group.committedOffset) return false
+    const inSyncMin = this.#inSyncMin()
+    return inSyncMin === 1 || untilOffset <= group.durableAt(inSyncMin)
   }
 
   #appended(baseOffset: number, logAppendTimeMs: bigint): AppendResult {
-    return { kind: 'appended', baseOffset, logAppendTimeMs, logStartOffset: this.#log.startOffset }
+    return { kind: 'appended', baseOffset, logAppendTimeMs, logStartOffset: this.log.startOffset }
   }
 
   #refuse(error: ErrorName, message: string | null): Extract<AppendResult, { kind: 'refused' }> {
-    return { kind: 'refused', error, message, recordErrors: [], logStartOffset: this.#log.startOffset }
+    const logStartOffset = this.#group?.log.startOffset ?? -1
+    return { kind: 'refused', error, message, recordErrors: [], logStartOffset }
   }
 
-  /** The log has flushed more: answer producers, wake readers. Called once per commit. */
-  flushed(): void {
-    const flushedOffset = this.#log.flushedOffset
-    const waiters = this.#waiters
-    let done = 0
-    // A duplicate of an old batch may stand behind a newer one; it is answered with it, never earlier than it may.
-    for (let waiter = waiters[0]; waiter !== undefined && waiter.untilOffset <= flushedOffset; waiter = waiters[done]) {
-      waiter.resolve(waiter.result)
-      done++
+  get isWaiting(): boolean {
+    return !this.#flushAcks.isEmpty || !this.#commitAcks.isEmpty
+  }
+
+  /** Refuses those whose acks took too long. Their batches may be committed later. */
+  expire(nowMs: number): void {
+    const refusal = this.#refuse('REQUEST_TIMED_OUT', null)
+    this.#flushAcks.expire(nowMs, refusal)
+    this.#commitAcks.expire(nowMs, refusal)
+  }
+
+  // ---- what the replica tells ----
+
+  advanced(): void {
+    this.#flushAcks.answerUpTo(this.log.flushedOffset)
+    this.#answerCommitted()
+    this.#changed()
+    const { highWatermark } = this
+    if (highWatermark === this.#shownHighWatermark) return
+    this.#shownHighWatermark = highWatermark
+    this.#wake()
+  }
+
+  #answerCommitted(): void {
+    const { group } = this
+    const committed = group.committedOffset
+    if (this.#commitAcks.firstOffset > committed) return
+    const inSyncMin = this.#inSyncMin()
+    if (inSyncMin === 1) return this.#commitAcks.answerUpTo(committed)
+    this.#commitAcks.answerUpTo(Math.min(committed, group.durableAt(inSyncMin)))
+    // Committed by a majority, and fewer are in sync by now than the topic wants.
+    if (group.inSync.length < inSyncMin) {
+      this.#commitAcks.answerUpTo(committed, this.#refuse('NOT_ENOUGH_REPLICAS_AFTER_APPEND', null))
     }
-    if (done === waiters.length) this.#waiters = []
-    else if (done > 0) this.#waiters = waiters.slice(done)
+  }
+
+  roleChanged(): void {
+    if (this.group.role !== 'leader') {
+      this.#dropBacklog('NOT_LEADER_OR_FOLLOWER')
+      const refusal = this.#refuse('NOT_LEADER_OR_FOLLOWER', null)
+      this.#flushAcks.refuseAll(refusal)
+      this.#commitAcks.refuseAll(refusal)
+    }
+    this.#changed()
+    this.#wake()
+  }
+
+  replicasChanged(): void {
+    this.#answerCommitted()
+    this.#changed()
+  }
+
+  truncated(offset: number): void {
+    const refusal = this.#refuse('NOT_LEADER_OR_FOLLOWER', null)
+    this.#flushAcks.refuseBeyond(offset, refusal)
+    this.#commitAcks.refuseBeyond(offset, refusal)
+  }
+
+  failed(): void {
+    this.fail('KAFKA_STORAGE_ERROR')
+  }
+
+  #changed(): void {
+    this.#context.onLeadership(this)
+    if (this.#changeWaiters.length > 0) for (const resolve of this.#changeWaiters.splice(0)) resolve()
+  }
+
+  #wake(): void {
     for (const watcher of this.#watchers) watcher()
   }
 
   /** Answers all that waits with `error` and refuses what comes; the partition moved, was deleted or its disk failed. */
   fail(error: ErrorName): void {
     this.#closed = error
-    for (const waiter of this.#waiters) waiter.resolve(this.#refuse(error, null))
-    this.#waiters = []
-    for (const records of this.#queue) this.#backlog.give(records.length)
-    this.#queue = []
-    for (const watcher of this.#watchers) watcher()
+    const refusal = this.#refuse(error, null)
+    this.#flushAcks.refuseAll(refusal)
+    this.#commitAcks.refuseAll(refusal)
+    this.#backlog.clear()
+    this.#changed()
+    this.#wake()
   }
+
+  /** It takes and gives nothing any more: removed, or its disk failed. */
+  get isClosed(): boolean {
+    return this.#closed !== undefined
+  }
+
+  // ---- reading ----
 
   read(request: ReadRequest): ReadOutcome | Promise<ReadOutcome> {
-    if (this.#closed !== undefined && this.#closed !== 'KAFKA_STORAGE_ERROR') return this.#refuseRead(this.#closed)
-    const epochProblem = this.#checkEpoch(request.currentLeaderEpoch)
-    if (epochProblem !== undefined) return this.#refuseRead(epochProblem)
-    const end = this.highWatermark
-    if (request.offset < this.#log.startOffset || request.offset > end) return this.#refuseRead('OFFSET_OUT_OF_RANGE')
-    if (request.offset === end || request.maxBytes <= 0) return this.#data(undefined)
-    try {
-      const result = this.#log.read(request.offset, request.maxBytes, end, request.atLeastOne)
-      if (!(result instanceof Promise)) return this.#data(result)
-      return result.then(
-        read => this.#data(read),
-        (error: unknown) => this.#readFailed(error)
-      )
-    } catch (error) {
-      return this.#readFailed(error)
-    }
+    if (this.#isGone) return refused(this.group, this.#closed ?? 'UNKNOWN_TOPIC_OR_PARTITION')
+    return read(this.#source, request)
   }
 
-  #data(result: ReadResult | undefined): ReadOutcome {
-    return {
-      kind: 'data',
-      slices: result?.slices ?? [],
-      byteCount: result?.byteCount ?? 0,
-      highWatermark: this.highWatermark,
-      lastStableOffset: this.highWatermark,
-      logStartOffset: this.#log.startOffset,
-      abortedTransactions: [],
-      preferredReadReplica: -1,
-      release: () => result?.release()
-    }
+  offsetFor(spec: OffsetSpec, options: OffsetOptions): Promise<OffsetOutcome> {
+    if (this.#isGone) return Promise.resolve({ kind: 'refused', error: this.#closed ?? 'UNKNOWN_TOPIC_OR_PARTITION' })
+    return offsetFor(this.#source, spec, options)
   }
 
-  #refuseRead(error: ErrorName): ReadOutcome {
-    return {
-      kind: 'refused',
-      error,
-      highWatermark: this.highWatermark,
-      lastStableOffset: this.highWatermark,
-      logStartOffset: this.#log.startOffset
-    }
-  }
-
-  #readFailed(error: unknown): ReadOutcome {
-    if (!(error instanceof StoreError)) throw error
-    return this.#refuseRead(readErrors[error.code] ?? 'KAFKA_STORAGE_ERROR')
-  }
-
-  #checkEpoch(epoch: number): ErrorName | undefined {
-    if (epoch === -1 || epoch === this.leaderEpoch) return undefined
-    return epoch < this.leaderEpoch ? 'FENCED_LEADER_EPOCH' : 'UNKNOWN_LEADER_EPOCH'
-  }
-
-  async offsetFor(spec: OffsetSpec, options: Parameters<PartitionPort['offsetFor']>[1]): Promise<OffsetOutcome> {
-    if (this.#closed !== undefined && this.#closed !== 'KAFKA_STORAGE_ERROR')
-      return { kind: 'refused', error: this.#closed }
-    const problem = this.#checkEpoch(options.currentLeaderEpoch)
-    if (problem !== undefined) return { kind: 'refused', error: problem }
-    try {
-      switch (spec.kind) {
-        case 'latest':
-          return this.#found(this.highWatermark, -1n)
-        case 'earliest':
-        case 'earliest-local':
-          return this.#found(this.#log.startOffset, -1n)
-        case 'latest-tiered':
-        case 'earliest-pending-upload':
-          return NOT_FOUND
-        case 'max-timestamp':
-          return await this.#locate(await this.#log.findMaxTimestamp(this.highWatermark), batch =>
-            maxTimestampRecord(batch, 0)
-          )
-        case 'timestamp':
-          return await this.#locate(await this.#log.findByTimestamp(spec.timestamp, this.highWatermark), batch =>
-            findRecordByTimestamp(batch, 0, spec.timestamp)
-          )
-      }
-    } catch (error) {
-      if (error instanceof StoreError) return { kind: 'refused', error: 'KAFKA_STORAGE_ERROR' }
-      throw error
-    }
-  }
-
-  /** Reads the batch that the index found and looks for the record in it. */
-  async #locate(
-    location: EntryLocation | undefined,
-    pick: (batch: Uint8Array) => { offset: number; timestamp: bigint } | undefined
-  ): Promise<OffsetOutcome> {
-    if (location === undefined) return NOT_FOUND
-    const read = await this.#log.read(location.baseOffset, 1, location.lastOffset + 1, true)
-    try {
-      const [only] = read.slices
-      const batch = read.slices.length === 1 && only !== undefined ? only : Buffer.concat(read.slices)
-      const record = pick(batch)
-      return record === undefined ? NOT_FOUND : this.#found(record.offset, record.timestamp)
-    } finally {
-      read.release()
-    }
-  }
-
-  #found(offset: number, timestamp: bigint): OffsetOutcome {
-    return { kind: 'found', offset, timestamp, leaderEpoch: this.leaderEpoch }
-  }
-
-  /** One replica has one epoch: its own. */
   endOffsetForEpoch(epoch: number, currentLeaderEpoch: number): Promise<EpochEndOutcome> {
-    const error = this.#closed ?? this.#checkEpoch(currentLeaderEpoch)
-    if (error !== undefined) return Promise.resolve({ kind: 'refused', error })
-    if (epoch < 0 || epoch > this.leaderEpoch) return Promise.resolve({ kind: 'found', leaderEpoch: -1, endOffset: -1 })
-    const endOffset = epoch === this.leaderEpoch ? this.#log.endOffset : this.#log.startOffset
-    return Promise.resolve({ kind: 'found', leaderEpoch: epoch, endOffset })
+    if (this.#closed !== undefined) return Promise.resolve({ kind: 'refused', error: this.#closed })
+    return Promise.resolve(endOffsetForEpoch(this.#source, epoch, currentLeaderEpoch))
+  }
+
+  get #source(): ReadSource {
+    return { group: this.group, rackOf: this.#context.rackOf, failed: this.#closed !== undefined }
+  }
+
+  /** Closed, and not because its disk failed: what is durable can be read then. */
+  get #isGone(): boolean {
+    return this.#closed !== undefined && this.#closed !== 'KAFKA_STORAGE_ERROR'
   }
 
   watch(listener: () => void): () => void {
@@ -377,15 +398,6 @@ export class Partition implements PartitionPort {
 
 /** A transactional batch needs a transaction that its partition is part of; nothing can open one yet. */
 const NO_TRANSACTIONS = 'The partition is not part of a transaction: this broker has no transactions yet.'
-
-/** Kafka's answer when no record matches. */
-const NOT_FOUND: OffsetOutcome = { kind: 'found', offset: -1, timestamp: -1n, leaderEpoch: -1 }
-
-const readErrors: Partial<Record<StoreError['code'], ErrorName>> = {
-  OUT_OF_RANGE: 'OFFSET_OUT_OF_RANGE',
-  CORRUPT: 'CORRUPT_MESSAGE',
-  CLOSED: 'NOT_LEADER_OR_FOLLOWER'
-}
 
 /** Writes what the broker decides into the batch: base offset and leader epoch (outside the CRC), and the append time. */
 function stamp(

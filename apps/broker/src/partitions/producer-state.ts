@@ -155,9 +155,13 @@ export class ProducerState implements LogFold {
    * per batch: firstSequence i32, lastSequence i32, baseOffset f64, lastOffset f64, timestamp i64. Big endian.
    */
   snapshot(): Uint8Array | undefined {
+    return this.snapshotUpTo(this.#log?.endOffset ?? Infinity)
+  }
+
+  /** The state as of `end`, as far as it is still remembered. */
+  snapshotUpTo(end: number): Uint8Array | undefined {
     this.#dropExpired()
     if (this.#producers.size === 0) return undefined
-    const end = this.#log?.endOffset ?? Infinity
     let batchCount = 0
     const kept = [...this.#producers].map(([id, entry]) => {
       const batches = entry.batches.filter(batch => batch.lastOffset < end)

@@ -150,8 +150,14 @@ export interface ReplicatedLog {
 
 export interface ReplicaHost {
   readonly groups: ReadonlyMap<string, ReplicatedLog>
-  /** Opens groups, creating logs that are missing; recovered ones keep what they hold. */
-  open(requests: readonly GroupRequest[]): Promise<ReplicatedLog[]>
+  /**
+   * Opens groups, creating logs that are missing; recovered ones keep what they hold. `bind` is given each group, with the
+   * number of its request, before its listener is called for the first time.
+   */
+  open(
+    requests: readonly GroupRequest[],
+    bind?: (group: ReplicatedLog, number: number) => void
+  ): Promise<ReplicatedLog[]>
   /** Forgets groups and all they hold, durably; unknown names are passed over. */
   remove(names: readonly string[]): Promise<void>
   /**

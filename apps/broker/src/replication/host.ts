@@ -139,7 +139,10 @@ class Host implements ReplicaHost, GroupHost {
 
   // ---- groups come and go ----
 
-  async open(requests: readonly GroupRequest[]): Promise<ReplicatedLog[]> {
+  async open(
+    requests: readonly GroupRequest[],
+    bind: (group: ReplicatedLog, number: number) => void = NOTHING_TO_DO
+  ): Promise<ReplicatedLog[]> {
     const { store, scheduler, random, brokerId } = this.#options
     const opened = await openGroups(requests, {
       self: brokerId,
@@ -154,6 +157,7 @@ class Host implements ReplicaHost, GroupHost {
       onProgress: name => this.#run(() => this.#groups.get(name)?.madeDurable())
     })
     const groups = opened.map(parts => this.#adopt(parts))
+    for (const [number, group] of groups.entries()) bind(group, number)
     this.#run(() => {
       for (const group of groups) this.#begin(group)
     })
@@ -499,3 +503,4 @@ class Host implements ReplicaHost, GroupHost {
 }
 
 const NOTHING = new Uint8Array(0)
+const NOTHING_TO_DO = (): void => undefined

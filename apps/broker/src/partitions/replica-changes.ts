@@ -1,0 +1,71 @@
+/**
+ * Brings the replicas of the groups that this shard leads to what the metadata wants: the target of a reassignment while there is
+ * one, otherwise the replicas themselves. When a target is reached the controller is told, who then makes it the replicas.
+ *
+ * Each group has one change under way at most; what is wanted by then is looked at again when it ends.
+ */
+import type { PartitionState } from '../controller/cluster-state.ts'
+import type { Move } from '../controller/commands.ts'
+import type { ReplicatedLog } from '../replication/contract.ts'
+
+/** Pause before a change that was given up, or a report that was not heard, is tried again. */
+const RETRY_MS = 1_000
+
+export interface ReplicaChangesOptions {
+  /** What the metadata says now; undefined once the partition is gone. */
+  readonly placementOf: (topicId: string, partition: number) => PartitionState | undefined
+  /** Tells the controller that targets are reached. */
+  readonly finish: (moves: readonly Move[]) => Promise<unknown>
+  readonly after: (delayMs: number, callback: () => void) => () => void
+}
+
+export class ReplicaChanges {
+  readonly #options: ReplicaChangesOptions
+  /** Groups that are being brought to what is wanted. */
+  readonly #running = new Set<string>()
+
+  constructor(options: ReplicaChangesOptions) {
+    this.#options = options
+  }
+
+  /** Leadership or placement may have changed. */
+  consider(group: ReplicatedLog, topicId: string, partition: number): void {
+    if (this.#running.has(group.name) || !this.#isWanted(group, topicId, partition)) return
+    this.#running.add(group.name)
+    void this.#run(group, topicId, partition)
+  }
+
+  /** Whether there is something to do here. */
+  #isWanted(group: ReplicatedLog, topicId: string, partition: number): boolean {
+    const placement = this.#options.placementOf(topicId, partition)
+    if (!group.leading || placement === undefined) return false
+    return placement.target !== undefined || !isOn(group, placement.replicas)
+  }
+
+  async #run(group: ReplicatedLog, topicId: string, partition: number): Promise<void> {
+    while (this.#isWanted(group, topicId, partition)) {
+      const placement = this.#options.placementOf(topicId, partition)
+      const { target, replicas } = placement ?? { target: undefined, replicas: [] }
+      const done = isOn(group, target ?? replicas) || (await group.changeReplicas(target ?? replicas, []))
+      if (done && target !== undefined) await this.#tell({ topicId, partition, target })
+      // Told: the metadata changes soon. Not done, or not told: later again.
+      await new Promise<void>(resolve => void this.#options.after(RETRY_MS, resolve))
+    }
+    this.#running.delete(group.name)
+  }
+
+  async #tell(move: Move): Promise<void> {
+    try {
+      await this.#options.finish([move])
+    } catch {
+      // The controller cannot be reached now: told again later.
+    }
+  }
+}
+
+/** The group's voters are these brokers, for certain. */
+function isOn(group: ReplicatedLog, brokers: readonly number[]): boolean {
+  const { voters, learners, joint } = group.membership
+  if (joint || learners.length > 0 || voters.length !== brokers.length) return false
+  return voters.every(id => brokers.includes(id))
+}
