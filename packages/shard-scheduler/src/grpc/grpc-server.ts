@@ -1,7 +1,7 @@
 /**
  * An HTTP/2 listener for gRPC that strangers may reach. Whoever connects has `STRANGER_MS` to show that it is a member or to have
  * an open call under way, may announce little and open few streams; there are at most `STRANGERS_MAX` such connections. All of it
- * costs a stranger's own connection and nothing else. What a request means is its owner's: `onRequest`.
+ * costs strangers and nobody else: one too many ends the oldest. What a request means is its owner's: `onRequest`.
  */
 import {
   createServer,
@@ -117,13 +117,12 @@ export class GrpcServer {
   }
 
   #admit(session: ServerHttp2Session): void {
-    let strangerCount = 0
-    for (const guest of this.#guests.values()) if (!guest.isMember) strangerCount++
     const address = String(session.socket.remoteAddress ?? 'a local process')
-    if (strangerCount >= STRANGERS_MAX) {
-      this.#options.onNonsense(address, `${strangerCount} connections of strangers are open`)
-      session.destroy()
-      return
+    const strangers = [...this.#guests.values()].filter(guest => !guest.isMember)
+    if (strangers.length >= STRANGERS_MAX) {
+      // The oldest goes, not the newest: a member proves itself within a round trip, whatever crowd is waiting.
+      this.#options.onNonsense(address, 'too many connections of strangers are open')
+      strangers[0]?.session.destroy()
     }
     const guest = new Guest(session, address, this.#options.scheduler)
     this.#guests.set(session, guest)

@@ -59,7 +59,10 @@ function textOf(frame: Frame): string {
 
 /** One direction-pair to one incarnation of one shard: in order, nothing twice, gone for good once it is down. */
 export interface Link {
-  /** Takes a list of frames. Calls `taken` once when it has room for more; never before this call returned. */
+  /**
+   * Takes a list of frames. Calls `taken` once when it has room for more and needs their payloads no longer; never before this
+   * call returned, and not at all when the link is lost before.
+   */
   send(frames: readonly Frame[], taken: () => void): void
   /** Ends the link from this side. The transport must not deliver anything afterwards. */
   close(): void

@@ -4,6 +4,7 @@
  */
 import { MeshError } from '../errors.ts'
 import type { Scheduler } from '../scheduler.ts'
+import { BufferPool } from './buffer-pool.ts'
 import { DeadlineWheel } from './deadline-wheel.ts'
 import type { Frame, Link } from './frames.ts'
 import type { MeshLimits } from './mesh-limits.ts'
@@ -43,7 +44,7 @@ export class LinkTable {
     this.#owner = owner
     this.#wheel = new DeadlineWheel(scheduler, call => call.peer.expire(call))
     const { noun, runCall, takeMessage } = owner
-    this.#host = { noun, scheduler, limits, wheel: this.#wheel, runCall, takeMessage }
+    this.#host = { noun, scheduler, limits, wheel: this.#wheel, buffers: new BufferPool(), runCall, takeMessage }
   }
 
   /** Peers, in the order in which they were added. */

@@ -12,6 +12,7 @@
 import assert from 'node:assert'
 import { MeshError } from '../errors.ts'
 import type { Scheduler } from '../scheduler.ts'
+import type { BufferPool } from './buffer-pool.ts'
 import type { DeadlineWheel, WheelEntry } from './deadline-wheel.ts'
 import { FrameQueue } from './frame-queue.ts'
 import {
@@ -53,6 +54,8 @@ export interface PeerHost {
   readonly scheduler: Scheduler
   readonly limits: MeshLimits
   readonly wheel: DeadlineWheel<PendingCall>
+  /** For messages while they wait and are sent. */
+  readonly buffers: BufferPool
   readonly runCall: CallRunner
   readonly takeMessage: MessageTaker
 }
@@ -172,7 +175,7 @@ export class Peer {
     const bytesMax = lane === 'bulk' ? limits.bulkBytesMax : limits.pendingBytesMax
     if (waiting > 0 && waiting + bytes > bytesMax) return false
     this.#messageBytes[lane] = waiting + bytes
-    this.#enqueue({ kind: 'message', channel, payload: joined(parts, length), lane })
+    this.#enqueue({ kind: 'message', channel, payload: this.#joined(parts, length), lane })
     return true
   }
 
@@ -304,8 +307,20 @@ export class Peer {
       this.#answerBytes -= answerBytes
       this.#messageBytes.urgent -= urgentBytes
       this.#messageBytes.bulk -= bulkBytes
+      for (const frame of batch) if (frame.kind === 'message') this.#host.buffers.give(frame.payload)
       this.#scheduleFlush()
     })
+  }
+
+  /** `parts` one after another, in memory of their own. */
+  #joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+    const bytes = this.#host.buffers.take(length)
+    let position = 0
+    for (const part of parts) {
+      bytes.set(part, position)
+      position += part.length
+    }
+    return bytes
   }
 
   get #name(): string {
@@ -318,17 +333,6 @@ export class Peer {
     while (this.#pending.has(this.#nextId))
     return this.#nextId
   }
-}
-
-/** `parts` one after another, in memory of their own. */
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const bytes = Buffer.allocUnsafe(length)
-  let position = 0
-  for (const part of parts) {
-    bytes.set(part, position)
-    position += part.length
-  }
-  return bytes
 }
 
 function refuse(code: 'TOO_LARGE' | 'UNREACHABLE' | 'OVERLOADED', message: string): Promise<never> {

@@ -40,7 +40,7 @@ export interface MemoryPeerNetworkOptions {
   readonly redialMs?: number
   /**
    * A message's memory is overwritten when its handler has returned, so that whoever keeps it without copying is found out
-   * (default false: messages are not copied).
+   * (default false).
    */
   readonly overwriteHandled?: boolean
 }
@@ -243,10 +243,9 @@ export class MemoryPeerNetwork {
       blocked: () => this.#blocked.has(wayOf(from.number, to.number)),
       alive: () => from.plugged,
       arrive: frames => {
-        const copies = frames.map(frame => copyOf(frame, overwriteHandled))
         to.run(() => {
-          arrive(copies)
-          if (overwriteHandled) overwriteMessages(copies)
+          arrive(frames)
+          if (overwriteHandled) overwriteMessages(frames)
         })
       }
     })
@@ -299,11 +298,6 @@ export class MemoryPeerNetwork {
     if (delayMs > 0) this.#options.scheduler.after(delayMs, task)
     else this.#options.scheduler.nextTurn(task)
   }
-}
-
-/** Calls and answers get memory of their own, as behind a socket; messages only where it is overwritten afterwards. */
-function copyOf(frame: Frame, messagesToo: boolean): Frame {
-  return frame.kind === 'message' && !messagesToo ? frame : { ...frame, payload: new Uint8Array(frame.payload) }
 }
 
 function overwriteMessages(frames: readonly Frame[]): void {

@@ -78,7 +78,9 @@ export class MemoryWire {
   /** Sends `frames`; `taken` is called when they left the sender. */
   carry(frames: readonly Frame[], taken: () => void): void {
     if (this.#cut || !this.#host.alive()) return
-    const pass = (): void => this.#pass(frames, taken)
+    // Copied as by a kernel: the sender may use the memory again once they are taken.
+    const copies = frames.map(copyOf)
+    const pass = (): void => this.#pass(copies, taken)
     if (this.#host.blocked()) this.#held.push(pass)
     else pass()
   }
@@ -129,8 +131,9 @@ export class MemoryWire {
   }
 
   #straggle(frame: Frame, path: MemoryPath): void {
+    const copy = copyOf(frame)
     this.#at(this.#lastArrivalMs + this.#upTo(path.disorderMs), () => {
-      if (!this.#cut) this.#host.arrive([frame])
+      if (!this.#cut) this.#host.arrive([copy])
     })
   }
 
@@ -149,6 +152,10 @@ export class MemoryWire {
   #upTo(bound: number): number {
     return bound > 0 ? this.#host.random() * bound : 0
   }
+}
+
+function copyOf(frame: Frame): Frame {
+  return { ...frame, payload: new Uint8Array(frame.payload) }
 }
 
 /** The random source of a network that was given none. */
