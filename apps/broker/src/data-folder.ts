@@ -84,10 +84,10 @@ export function claimDataFolder(
 }
 
 /** Records the place in a cluster; durable when it returns. */
-export function saveMembership(dataFolder: string, membership: Membership): FolderIdentity {
+export function saveMembership(dataFolder: string, { clusterId, nodeId, founders, nodes }: Membership): FolderIdentity {
   const known = readIdentity(dataFolder)
   if (known === undefined) throw new SettingsError([`The data folder ${dataFolder} has lost its ${FILE}`])
-  return writeIdentity(dataFolder, { ...known, membership })
+  return writeIdentity(dataFolder, { ...known, membership: { clusterId, nodeId, founders, nodes } })
 }
 
 /** The identity in a data folder, if it has one. */

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { memoryMeshes, type PeerNetwork } from '@milena/shard-scheduler'
 import { MemoryDisk, MemoryStateDevice, openLmdbState, type Disk, type StateBackend } from '@milena/storage-engine'
 import type { Logger } from 'pino'
+import type { ClusterOperations } from './cluster/operations.ts'
 import { brokerIdOf, type NodeDescription } from './controller/cluster-state.ts'
 import { saveMembership, shardFolder, type NodeIdentity } from './data-folder.ts'
 import { planAdvertising } from './node-plan.ts'
@@ -42,6 +43,8 @@ export function memoryStorage(shardCount: number): MemoryStorage[] {
 }
 
 export interface EmbeddedNode {
+  /** What operators ask of the cluster. */
+  readonly operations: ClusterOperations
   /** host:port of every shard on the first listener. */
   readonly addresses: readonly string[]
   status(): readonly ShardStatus[]
@@ -102,6 +105,7 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions): Promise<E
   const host = bootstrap?.host === '' ? '127.0.0.1' : (bootstrap?.host ?? '')
   return {
     addresses: [...new Set(ports.get(bootstrap?.name ?? '') ?? [])].map(port => `${host}:${port}`),
+    operations: first.operations,
     status: () => shards.map(shard => shard.status()),
     stop: async () => {
       await Promise.all(shards.map(shard => shard.stop(DRAIN_MS)))

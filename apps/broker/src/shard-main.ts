@@ -8,10 +8,12 @@ import { join } from 'node:path'
 import { openGrpcPeerNetwork, runShard, type PeerNetwork } from '@milena/shard-scheduler'
 import { openLmdbState } from '@milena/storage-engine'
 import type { Logger } from 'pino'
+import { answerShardRequest, type FromShardMessage, type ToShardMessage } from './admin/shard-requests.ts'
 import type { Advertising } from './cluster/addresses.ts'
+import type { OperationName } from './cluster/operations.ts'
 import { peersAlone } from './cluster/peers-alone.ts'
 import { brokerIdOf, type Endpoint, type NodeDescription } from './controller/cluster-state.ts'
-import { saveMembership, shardFolder, type NodeIdentity } from './data-folder.ts'
+import { readIdentity, saveMembership, shardFolder, type NodeIdentity } from './data-folder.ts'
 import { createLogger } from './logging.ts'
 import { shardListeners } from './node-plan.ts'
 import { openShardDisk } from './shard-disk.ts'
@@ -36,8 +38,11 @@ export interface ShardConfig {
 /** Of the time a drain may take, what is left for the store to close. */
 const STORE_CLOSE_SHARE = 0.5
 
-await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) => {
-  const { settings, identity, dataFolder, listeners } = config
+await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector, send, onMessage }) => {
+  const { settings, dataFolder, listeners } = config
+  // A shard that is started again finds the cluster by what was written down since.
+  const nodes = readIdentity(dataFolder)?.membership?.nodes ?? config.identity.nodes
+  const identity = { ...config.identity, nodes }
   const log = createLogger(settings['log.level'], { shard })
   stallDetector.watch(settings['stall.threshold.ms'], stall => log.warn(stall, 'event loop stalled'))
   const directory = shardFolder(dataFolder, shard)
@@ -62,6 +67,19 @@ await runShard<ShardConfig>(async ({ shard, config, mesh, cpu, stallDetector }) 
     clock: systemClock,
     soon: systemScheduler.soon,
     log
+  })
+  running.serving.then(
+    () => send({ kind: 'serving' } satisfies FromShardMessage),
+    (error: unknown) => {
+      // It waited in the background and was refused: the process ends, and the next one says so at its start.
+      setImmediate(() => {
+        throw error
+      })
+    }
+  )
+  onMessage(message => {
+    const run = (name: OperationName, request: object): Promise<object> => running.operations.run(name, request)
+    void answerShardRequest(message as ToShardMessage, run).then(send)
   })
   // Node writes its compile cache when a process exits; one that is killed would leave the next start to compile again.
   systemScheduler.soon(() => flushCompileCache())

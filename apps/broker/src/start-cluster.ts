@@ -13,6 +13,7 @@
 import { createServer } from 'node:net'
 import { MemoryPeerNetwork } from '@milena/shard-scheduler'
 import type { Logger } from 'pino'
+import type { OperationName } from './cluster/operations.ts'
 import type { NodeDescription } from './controller/cluster-state.ts'
 import { newUuid, type Membership } from './data-folder.ts'
 import { memoryStorage, startEmbeddedNode, type EmbeddedNode, type MemoryStorage } from './embedded-node.ts'
@@ -43,6 +44,8 @@ export interface EmbeddedCluster {
   addressesOf(nodeId: number): readonly string[]
   /** Status of the shards of a node that runs. */
   status(nodeId: number): readonly ShardStatus[]
+  /** What operators ask of the cluster, put to one node that runs. */
+  operate(nodeId: number, name: OperationName, request: object): Promise<object>
   /** Stops a node in good order, as SIGTERM does. */
   stopNode(nodeId: number): Promise<void>
   /** Starts a node that was stopped, with all that it stored. */
@@ -101,6 +104,12 @@ export async function startCluster(options: StartClusterOptions = {}): Promise<E
     clusterId: membership.clusterId,
     addressesOf: nodeId => addresses[nodeId] ?? [],
     status: nodeId => running.get(nodeId)?.status() ?? [],
+    operate: (nodeId, name, request) => {
+      const node = running.get(nodeId)
+      return node === undefined
+        ? Promise.reject(new Error(`node ${nodeId} does not run`))
+        : node.operations.run(name, request)
+    },
     startNode,
     stopNode,
     network,

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { openGrpcPeerNetwork, recommendedShardExecArgv, startShards, type Shards } from '@milena/shard-scheduler'
 import type { Logger } from 'pino'
 import type { AdminServer } from './admin/admin-server.ts'
+import { ShardRequests, type FromShardMessage } from './admin/shard-requests.ts'
 import { compileCacheFolder } from './compile-cache.ts'
 import { brokerIdOf } from './controller/cluster-state.ts'
 import { claimNode } from './claim-node.ts'
@@ -29,6 +30,9 @@ import { systemClock } from './system-clock.ts'
 
 /** A number that no shard has, for the network that a node asks its way with before it has one. */
 const NOBODY = 2 ** 31 - 1
+
+/** The shard that answers for the cluster. */
+const FIRST_SHARD = 0
 
 /** Longest time a drain may take before shards are stopped the hard way. */
 const DRAIN_DEADLINE_MS = 20_000
@@ -79,9 +83,10 @@ export async function superviseNode(settings: BrokerSettings, log: Logger): Prom
     drainDeadlineMs: DRAIN_DEADLINE_MS,
     log
   })
+  const serving = watchServing(shards)
   let admin: AdminServer | undefined
   try {
-    admin = await openAdmin(settings, shards, () => ({
+    admin = await openAdmin(settings, shards, serving, () => ({
       version: 1,
       clusterId: identity.clusterId,
       nodeId: identity.nodeId,
@@ -89,6 +94,7 @@ export async function superviseNode(settings: BrokerSettings, log: Logger): Prom
         shard: report.shard,
         brokerId: brokerIdOf(identity.nodeId, report.shard),
         state: report.state.kind,
+        serving: serving.has(report.shard),
         pid: report.pid ?? null,
         restarts: report.restartCount,
         listeners: shardListeners(settings, listeners, report.shard).map(({ name, host, port }) => ({
@@ -115,18 +121,37 @@ export async function superviseNode(settings: BrokerSettings, log: Logger): Prom
 async function openAdmin(
   settings: BrokerSettings,
   shards: Shards,
+  serving: ReadonlySet<number>,
   describe: () => object
 ): Promise<AdminServer | undefined> {
   const { host, port } = parseHostPort('admin.listener', settings['admin.listener'])
   if (port < 0) return undefined
+  const requests = new ShardRequests({
+    send: (shard, message) => shards.send(shard, message),
+    after: systemClock.after
+  })
+  shards.onMessage((_, payload) => requests.receive(payload as FromShardMessage))
   const { startAdminServer } = await import('./admin/admin-server.ts') // while the shards start, not before
   return startAdminServer({
     host,
     port,
-    ready: () => shards.reports.every(report => report.state.kind === 'ready'),
+    ready: () => shards.reports.every(report => report.state.kind === 'ready' && serving.has(report.shard)),
     describe,
-    shardStatus: shard => shards.status(shard)
+    shardStatus: shard => shards.status(shard),
+    ask: (name, request) => requests.ask(FIRST_SHARD, name, request)
   })
+}
+
+/** The shards that answer clients now: a shard may run and still wait for its cluster. */
+function watchServing(shards: Shards): ReadonlySet<number> {
+  const serving = new Set<number>()
+  shards.onMessage((shard, payload) => {
+    if ((payload as FromShardMessage).kind === 'serving') serving.add(shard)
+  })
+  shards.onState(({ shard, state }) => {
+    if (state.kind !== 'ready') serving.delete(shard)
+  })
+  return serving
 }
 
 /** The kernel's route table, for `advertised.gateway.host`; empty where there is no /proc. */

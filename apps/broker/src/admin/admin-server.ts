@@ -4,8 +4,10 @@
  *   GET /v1/status/ready   200 {"status":"ready"} once every shard serves, 503 {"status":"booting"} before and after
  *   GET /v1/status         the node: cluster id, shards with state, pid, restarts, ports
  *   GET /v1/shards/:shard  one shard from inside: memory, CPU, stalls, store, partitions
+ *   the cluster            see cluster-routes.ts
  */
 import fastify from 'fastify'
+import { addClusterRoutes, type AskOperation } from './cluster-routes.ts'
 
 /** Largest request body; nothing here takes one. */
 const BODY_BYTES_MAX = 64 * 1024
@@ -17,6 +19,7 @@ export interface AdminOptions {
   readonly describe: () => object
   /** Rejects when the shard has no process or does not answer. */
   readonly shardStatus: (shard: number) => Promise<unknown>
+  readonly ask: AskOperation
 }
 
 export interface AdminServer {
@@ -40,6 +43,7 @@ export async function startAdminServer(options: AdminOptions): Promise<AdminServ
       return reply.code(404).send({ error: error instanceof Error ? error.message : String(error) })
     }
   })
+  addClusterRoutes(server, options.ask)
   await server.listen({ host: options.host === '' ? '::' : options.host, port: options.port })
   const address = server.server.address()
   return {

@@ -69,8 +69,13 @@ export class ShardCluster implements ClusterPort {
     return nodeOf(brokerId) === nodeId ? mesh.reachable.has(shardOf(brokerId)) : peers.reachable.has(brokerId)
   }
 
+  /** Name of a partition's Raft group. */
+  groupOf(topic: TopicState, partition: number): string {
+    return this.#options.groupName(topic, partition)
+  }
+
   leadershipOf(topic: TopicState, partition: number): Leadership | undefined {
-    return this.#options.leaders.leadershipOf(this.#options.groupName(topic, partition))
+    return this.#options.leaders.leadershipOf(this.groupOf(topic, partition))
   }
 
   async createTopics(

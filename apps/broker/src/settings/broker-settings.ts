@@ -67,6 +67,10 @@ export const brokerSettings = {
     unit: 'ms',
     doc: 'A follower that has not held all that its leader has for this long is not in sync.'
   }),
+  'replica.selector.class': string('', {
+    oneOf: ['', 'org.apache.kafka.common.replica.RackAwareReplicaSelector'],
+    doc: 'Where consumers that say their rack read from (KIP-392): the leader (empty), or an in-sync replica in their rack.'
+  }),
   'auto.leader.rebalance.enable': boolean(true, {
     doc: 'Hand leadership back to preferred leaders. May be changed for the cluster while it runs.'
   }),

@@ -3,12 +3,8 @@ import type { ConfigView } from '@milena/gateway'
 import type { BrokerSettings, BrokerSettingName } from './broker-settings.ts'
 import { brokerSettings } from './broker-settings.ts'
 import { defaultsOf, formatValue, parseValue, type SettingValue } from './definition.ts'
+import { SOURCE_DEFAULT, SOURCE_STATIC_BROKER, SOURCE_TOPIC } from './sources.ts'
 import { topicSettings, topicSettingSynonyms, type TopicSettingName, type TopicSettings } from './topic-settings.ts'
-
-/** Kafka's ConfigSource numbers. */
-const SOURCE_TOPIC = 1
-const SOURCE_STATIC_BROKER = 4
-const SOURCE_DEFAULT = 5
 
 const names = Object.keys(topicSettings) as TopicSettingName[]
 

@@ -1,0 +1,154 @@
+/**
+ * Moving leadership on purpose: to preferred replicas when somebody asks (ElectLeaders) or after a while by itself, to any
+ * replica when an operator says so, and away from a node in maintenance. The shard that leads hands over; nothing is lost or
+ * refused that a client would not retry.
+ */
+import { MeshError } from '@milena/shard-scheduler'
+import { isEnabled } from '../controller/cluster-keeper.ts'
+import { nodeOf, preferredLeader, type ClusterState, type TopicState } from '../controller/cluster-state.ts'
+import type { MetadataReplica } from '../controller/metadata-replica.ts'
+import type { ReplicaHost } from '../replication/contract.ts'
+import type { BrokerSettings } from '../settings/broker-settings.ts'
+import type { LeaderTable } from './leader-table.ts'
+import type { ShardCalls } from './shard-calls.ts'
+
+const TRANSFER_SERVICE = 'partition.transfer-leadership'
+/** Leaders that a shard hands back in one look, so that clients do not all turn at once. */
+const TRANSFERS_PER_LOOK = 50
+/** How long a node may take to give up all leadership for maintenance, ms, before it tries again. */
+const DRAIN_MS = 10_000
+const LEADER_POLL_MS = 5
+
+export type TransferOutcome = 'done' | 'notLeader' | 'failed'
+
+export interface ElectionsOptions {
+  readonly settings: BrokerSettings
+  readonly replica: MetadataReplica
+  readonly replicas: ReplicaHost
+  readonly leaders: LeaderTable
+  readonly calls: ShardCalls
+  readonly isReachable: (brokerId: number) => boolean
+  readonly groupName: (topic: TopicState, partition: number) => string
+  readonly clock: { monotonic(): number; after(delayMs: number, callback: () => void): () => void }
+  readonly log: { info(fields: object, message: string): void }
+}
+
+/** A partition that another replica than its leader should lead. */
+export interface WantedTransfer {
+  readonly topic: string
+  readonly partition: number
+  readonly group: string
+  readonly leader: number
+  readonly target: number
+}
+
+export class Elections {
+  readonly #options: ElectionsOptions
+  #cancelTimer: (() => void) | undefined
+  #resting = false
+  #closed = false
+
+  constructor(options: ElectionsOptions) {
+    this.#options = options
+    options.calls.serve(TRANSFER_SERVICE, ({ group, target }: { group: string; target: number }) =>
+      this.#transferHere(group, target)
+    )
+    options.replica.onState(next => this.#followMode(next))
+    this.#schedule()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#cancelTimer?.()
+  }
+
+  /**
+   * Asks the leader of a group to hand over to `target`. `done` when the new leader is known here.
+   */
+  async transfer(group: string, target: number, timeoutMs: number): Promise<TransferOutcome> {
+    const { leaders, calls, clock } = this.#options
+    const endMs = clock.monotonic() + timeoutMs
+    const leader = leaders.leadershipOf(group)?.leader ?? -1
+    if (leader < 0) return 'notLeader'
+    try {
+      const outcome = await calls.call<TransferOutcome>(leader, TRANSFER_SERVICE, { group, target }, timeoutMs)
+      if (outcome !== 'done') return outcome
+    } catch (error) {
+      if (error instanceof MeshError) return 'failed'
+      throw error
+    }
+    while (leaders.leadershipOf(group)?.leader !== target) {
+      if (clock.monotonic() >= endMs) return 'failed'
+      await new Promise<void>(resolve => void clock.after(LEADER_POLL_MS, resolve))
+    }
+    return 'done'
+  }
+
+  /** Partitions whose preferred leader could lead and does not; with `leader`, those that it leads. */
+  wanted(leader?: number): WantedTransfer[] {
+    const { replica, leaders, groupName } = this.#options
+    const { state } = replica
+    const found: WantedTransfer[] = []
+    for (const topic of state.topics.values()) {
+      for (const [partition, placement] of topic.partitions.entries()) {
+        const target = preferredLeader(placement)
+        const group = groupName(topic, partition)
+        const leadership = leaders.leadershipOf(group)
+        if (leadership === undefined || leadership.leader < 0 || leadership.leader === target) continue
+        if (leader !== undefined && leadership.leader !== leader) continue
+        if (!leadership.inSync.includes(target) || !this.canLead(state, target)) continue
+        found.push({ topic: topic.name, partition, group, leader: leadership.leader, target })
+      }
+    }
+    return found
+  }
+
+  /** Whether leadership may be given to a broker now. */
+  canLead(state: ClusterState, brokerId: number): boolean {
+    const mode = state.nodes.get(nodeOf(brokerId))?.mode
+    return mode !== undefined && mode !== 'maintenance' && this.#options.isReachable(brokerId)
+  }
+
+  #schedule(): void {
+    const { settings, clock } = this.#options
+    this.#cancelTimer = clock.after(settings['leader.imbalance.check.interval.seconds'] * 1000, () => {
+      if (this.#closed) return
+      void this.#handBack().finally(() => this.#closed || this.#schedule())
+    })
+  }
+
+  /** Gives what this shard leads to those who are preferred. */
+  async #handBack(): Promise<void> {
+    const { settings, replica, calls, log } = this.#options
+    if (!isEnabled(replica.state, settings, 'auto.leader.rebalance.enable')) return
+    for (const { topic, partition, group, target } of this.wanted(calls.self).slice(0, TRANSFERS_PER_LOOK)) {
+      if (this.#closed) return
+      const outcome = await this.#transferHere(group, target)
+      log.info({ topic, partition, target, outcome }, 'leadership handed to the preferred replica')
+    }
+  }
+
+  async #transferHere(group: string, target: number): Promise<TransferOutcome> {
+    const replica = this.#options.replicas.groups.get(group)
+    if (replica?.leading !== true) return 'notLeader'
+    return (await replica.transferLeadership(target)) ? 'done' : 'failed'
+  }
+
+  /** In maintenance this node leads nothing; when it ends, preferred leaders come back with the next look. */
+  #followMode(state: ClusterState): void {
+    const { calls, replicas } = this.#options
+    const resting = state.nodes.get(nodeOf(calls.self))?.mode === 'maintenance'
+    if (resting === this.#resting) return
+    this.#resting = resting
+    replicas.abstaining = resting
+    if (resting) void this.#rest()
+  }
+
+  async #rest(): Promise<void> {
+    const { replicas, log } = this.#options
+    const leads = (): number => [...replicas.groups.values()].filter(group => group.role === 'leader').length
+    log.info({ leading: leads() }, 'maintenance begins: handing over leadership')
+    while (this.#resting && !this.#closed && leads() > 0) await replicas.drainLeadership(DRAIN_MS)
+    if (this.#resting) log.info({ leading: leads() }, 'maintenance: this shard leads nothing')
+  }
+}

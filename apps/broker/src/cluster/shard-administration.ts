@@ -1,0 +1,169 @@
+/** What operators' tools ask over Kafka's protocol: elections, reassignments, the controller's quorum, brokers that are gone. */
+import type {
+  AdministrationPort,
+  ElectionKind,
+  PartitionResult,
+  PartitionResults,
+  QuorumView,
+  ReassignmentRequest,
+  ReassignmentView,
+  ReassignmentViews,
+  Refusal,
+  TopicPartition
+} from '@milena/gateway'
+import type { ErrorName } from '@milena/wire-protocol'
+import { brokerIdOf, nodeOf, preferredLeader, replicaHosts, type PartitionState } from '../controller/cluster-state.ts'
+import { ControllerUnavailableError, type ControllerClient } from '../controller/controller-client.ts'
+import type { AnswerOf, RequestName, RequestOf } from '../controller/messages.ts'
+import type { MetadataReplica } from '../controller/metadata-replica.ts'
+import { leastLoadedShard, loadOf } from '../controller/placement.ts'
+import type { Elections } from './elections.ts'
+import type { ShardCluster } from './shard-cluster.ts'
+
+const QUORUM_DEADLINE_MS = 10_000
+const UNREGISTER_DEADLINE_MS = 10_000
+
+export interface ShardAdministrationOptions {
+  readonly replica: MetadataReplica
+  readonly cluster: ShardCluster
+  readonly controller: ControllerClient
+  readonly elections: Elections
+  /** Clients know nodes, not shards. */
+  readonly byNode: boolean
+}
+
+export class ShardAdministration implements AdministrationPort {
+  readonly #options: ShardAdministrationOptions
+
+  constructor(options: ShardAdministrationOptions) {
+    this.#options = options
+  }
+
+  async electLeaders(
+    kind: ElectionKind,
+    partitions: readonly TopicPartition[] | 'all',
+    { timeoutMs }: { timeoutMs: number }
+  ): Promise<PartitionResults> {
+    const chosen = partitions === 'all' ? this.#inNeed(kind) : partitions
+    const results = await Promise.all(chosen.map(partition => this.#elect(kind, partition, timeoutMs)))
+    return { kind: 'done', results }
+  }
+
+  async alterReassignments(
+    requests: readonly ReassignmentRequest[],
+    { timeoutMs, allowReplicationFactorChange }: { timeoutMs: number; allowReplicationFactorChange: boolean }
+  ): Promise<PartitionResults> {
+    const placed = requests.map(request => ({ ...request, replicas: this.#onShards(request) }))
+    return this.#ask('alterReassignments', { requests: placed, allowReplicationFactorChange }, timeoutMs)
+  }
+
+  listReassignments(partitions: readonly TopicPartition[] | 'all'): Promise<ReassignmentViews> {
+    const { state } = this.#options.replica
+    const results: ReassignmentView[] = []
+    for (const [topicId, numbers] of state.reassigning) {
+      const topic = state.topicsById.get(topicId)
+      for (const number of numbers) {
+        const placement = topic?.partitions[number]
+        if (topic === undefined || placement?.target === undefined) continue
+        const { name } = topic
+        if (partitions !== 'all' && !partitions.some(p => p.topic === name && p.partition === number)) continue
+        results.push(this.#viewMove(name, number, placement, placement.target))
+      }
+    }
+    return Promise.resolve({ kind: 'done', results })
+  }
+
+  async describeQuorum(): Promise<QuorumView> {
+    return this.#ask('describeQuorum', {}, QUORUM_DEADLINE_MS)
+  }
+
+  async unregisterBroker(brokerId: number): Promise<{ readonly kind: 'done' } | Refusal> {
+    const nodeId = nodeOf(brokerId)
+    if (!this.#options.replica.state.nodes.has(nodeId)) {
+      return { kind: 'refused', error: 'BROKER_ID_NOT_REGISTERED', message: null }
+    }
+    const outcome = await this.#ask('removeNode', { nodeId }, UNREGISTER_DEADLINE_MS)
+    if (outcome.kind === 'done' || 'error' in outcome) return outcome
+    return { kind: 'refused', error: 'INVALID_REQUEST', message: outcome.reason }
+  }
+
+  /** With 'all': what can be elected and is not led as it should be. */
+  #inNeed(kind: ElectionKind): readonly TopicPartition[] {
+    return kind === 'preferred' ? this.#options.elections.wanted() : []
+  }
+
+  async #elect(
+    kind: ElectionKind,
+    { topic: name, partition }: TopicPartition,
+    timeoutMs: number
+  ): Promise<PartitionResult> {
+    const { replica, cluster, elections } = this.#options
+    const answer = (error: ErrorName, message: string | null = null): PartitionResult => {
+      return { topic: name, partition, error, message }
+    }
+    const topic = replica.state.topics.get(name)
+    const placement = topic?.partitions[partition]
+    if (topic === undefined || placement === undefined) {
+      return answer('UNKNOWN_TOPIC_OR_PARTITION', `No such topic as ${name} or partition ${partition}`)
+    }
+    const leader = cluster.leadershipOf(topic, partition)?.leader ?? -1
+    const hasLeader = leader >= 0 && cluster.isReachable(leader)
+    if (kind === 'unclean') {
+      return hasLeader ? answer('ELECTION_NOT_NEEDED') : answer('ELIGIBLE_LEADERS_NOT_AVAILABLE', NO_UNCLEAN)
+    }
+    const target = preferredLeader(placement)
+    if (leader === target) return answer('ELECTION_NOT_NEEDED')
+    if (!hasLeader || !elections.canLead(replica.state, target)) return answer('PREFERRED_LEADER_NOT_AVAILABLE')
+    const outcome = await elections.transfer(cluster.groupOf(topic, partition), target, timeoutMs)
+    return answer(outcome === 'done' ? 'NONE' : 'PREFERRED_LEADER_NOT_AVAILABLE')
+  }
+
+  /** Ids of nodes become ids of shards: where the partition is already, else the least loaded of the node. */
+  #onShards({ topic, partition, replicas }: ReassignmentRequest): readonly number[] | null {
+    const { byNode, replica } = this.#options
+    if (!byNode || replicas === null) return replicas
+    const placement = replica.state.topics.get(topic)?.partitions[partition]
+    return replicas.map(id => {
+      const node = replica.state.nodes.get(nodeOf(id))
+      if (node === undefined || id !== brokerIdOf(node.nodeId, 0)) return id
+      const held = placement === undefined ? [] : replicaHosts(placement)
+      return held.find(host => nodeOf(host) === node.nodeId) ?? leastLoadedShard(node, loadOf(replica.state))
+    })
+  }
+
+  #viewMove(
+    topic: string,
+    partition: number,
+    { replicas }: PartitionState,
+    target: readonly number[]
+  ): ReassignmentView {
+    const shown = (ids: readonly number[]): number[] => {
+      return [...new Set(ids.map(id => (this.#options.byNode ? brokerIdOf(nodeOf(id), 0) : id)))]
+    }
+    const removing = replicas.filter(id => !target.includes(id))
+    const adding = target.filter(id => !replicas.includes(id))
+    return {
+      topic,
+      partition,
+      replicas: shown([...target, ...removing]),
+      adding: shown(adding),
+      removing: shown(removing)
+    }
+  }
+
+  async #ask<N extends RequestName>(
+    name: N,
+    request: RequestOf<N>,
+    timeoutMs: number
+  ): Promise<AnswerOf<N> | (Refusal & { readonly kind: 'refused' })> {
+    try {
+      return await this.#options.controller.ask(name, request, timeoutMs)
+    } catch (error) {
+      if (!(error instanceof ControllerUnavailableError)) throw error
+      return { kind: 'refused', error: 'REQUEST_TIMED_OUT', message: null }
+    }
+  }
+}
+
+const NO_UNCLEAN =
+  'A majority of the replicas is gone. Electing a leader that may lack acknowledged records is not something that a client can ask for.'

@@ -1,0 +1,73 @@
+/** What a shard gives to its gateway: the ports, and the settings among the broker's that are the gateway's. */
+import type { AdministrationPort, createGateway, GatewayHost } from '@milena/gateway'
+import type { LogStore } from '@milena/storage-engine'
+import { ProducerIdBlocks } from '../cluster/producer-ids.ts'
+import type { ShardCluster } from '../cluster/shard-cluster.ts'
+import { brokerIdOf, nodeOf, type ClusterState } from '../controller/cluster-state.ts'
+import type { ControllerClient } from '../controller/controller-client.ts'
+import type { PartitionTable } from '../partitions/partition-table.ts'
+import { ShardConfigs } from '../settings/config-descriptions.ts'
+import type { BrokerSettings } from '../settings/broker-settings.ts'
+import type { BrokerClock } from '../system-clock.ts'
+
+/** Room in the store below which connections stop reading requests. */
+const ADMISSION_BYTES = 4 * 1024 * 1024
+
+export interface GatewayHostParts {
+  readonly brokerId: number
+  readonly settings: BrokerSettings
+  readonly state: () => ClusterState
+  readonly store: LogStore
+  readonly table: PartitionTable
+  readonly cluster: ShardCluster
+  readonly controller: ControllerClient
+  readonly administration: AdministrationPort
+  readonly clock: BrokerClock
+  readonly log: GatewayHost['log']
+}
+
+export function gatewayHost(parts: GatewayHostParts): GatewayHost {
+  const { brokerId, settings, state, store, table, cluster, controller, administration, clock, log } = parts
+  return {
+    brokerId: settings.addressing === 'node' ? brokerIdOf(nodeOf(brokerId), 0) : brokerId,
+    cluster,
+    partitions: table,
+    producerIds: new ProducerIdBlocks(controller),
+    coordinators: {
+      find: kind =>
+        Promise.resolve({
+          error: 'COORDINATOR_NOT_AVAILABLE',
+          message:
+            kind === 'transaction'
+              ? 'This broker has no transactions yet.'
+              : 'This broker has no consumer groups yet; assign partitions instead.'
+        })
+    },
+    administration,
+    configs: new ShardConfigs(settings, state),
+    admission: {
+      // A store that failed or is full refuses appends by itself: only a busy one makes clients wait.
+      get open() {
+        return store.refusesAppends || store.writable(ADMISSION_BYTES)
+      },
+      whenOpen: () => store.whenWritable(ADMISSION_BYTES)
+    },
+    clock,
+    log
+  }
+}
+
+export function gatewaySettings(
+  settings: BrokerSettings
+): NonNullable<Parameters<typeof createGateway>[0]['settings']> {
+  return {
+    requestBytesMax: settings['socket.request.max.bytes'],
+    queuedRequestBytesMax: settings['queued.max.request.bytes'],
+    receiveBufferBytesMax: settings['queued.max.request.bytes'],
+    connectionsMaxIdleMs: settings['connections.max.idle.ms'],
+    maxConnections: settings['max.connections'],
+    maxConnectionsPerIp: settings['max.connections.per.ip'],
+    fetchMaxBytes: settings['fetch.max.bytes'],
+    fetchSessionsMax: settings['max.incremental.fetch.session.cache.slots']
+  }
+}

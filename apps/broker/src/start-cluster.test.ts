@@ -1,0 +1,210 @@
+import { RawClient, testBatch } from '@milena/gateway/testing'
+import { apis, errorName, type ErrorName } from '@milena/wire-protocol'
+import { afterEach, describe, expect, it } from 'vitest'
+import { nodeOf } from './controller/cluster-state.ts'
+import { startCluster, type EmbeddedCluster, type StartClusterOptions } from './start-cluster.ts'
+
+const cleanUps: (() => Promise<void> | void)[] = []
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+async function start(options: StartClusterOptions = {}): Promise<EmbeddedCluster> {
+  const cluster = await startCluster(options)
+  cleanUps.push(() => cluster.stop())
+  return cluster
+}
+
+async function connect(cluster: EmbeddedCluster, brokerId: number): Promise<RawClient> {
+  const [, port] = cluster.addressesOf(nodeOf(brokerId))[brokerId % 1000]?.split(':') ?? []
+  const client = await RawClient.connect(Number(port))
+  cleanUps.push(() => client.close())
+  return client
+}
+
+interface PartitionMetadata {
+  readonly leaderId: number
+  readonly leaderEpoch: number
+  readonly replicaNodes: readonly number[]
+  readonly isrNodes: readonly number[]
+}
+
+async function partitionsOf(client: RawClient, topic: string): Promise<readonly PartitionMetadata[]> {
+  const metadata = await client.request(apis.metadata, 12, {
+    topics: null,
+    allowAutoTopicCreation: false,
+    includeTopicAuthorizedOperations: false
+  })
+  const found = metadata.topics.find(({ name }) => name === topic)?.partitions ?? []
+  return [...found].sort((a, b) => a.partitionIndex - b.partitionIndex)
+}
+
+/** Asks again and again until it is as it should be; at most ten seconds. */
+async function until<T>(ask: () => Promise<T> | T, isRight: (answer: T) => boolean): Promise<T> {
+  const endMs = performance.now() + 10_000
+  for (;;) {
+    const answer = await ask()
+    if (isRight(answer)) return answer
+    if (performance.now() > endMs) throw new Error(`still ${JSON.stringify(answer)}`)
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+}
+
+async function createTopic(
+  client: RawClient,
+  name: string,
+  numPartitions: number,
+  replicationFactor: number
+): Promise<{ error: ErrorName; message: string | null; topicId: string }> {
+  const { topics } = await client.request(apis.createTopics, 7, {
+    topics: [{ name, numPartitions, replicationFactor, assignments: [], configs: [] }],
+    timeoutMs: 10_000,
+    validateOnly: false
+  })
+  const [topic] = topics
+  return {
+    error: errorName(topic?.errorCode ?? -1),
+    message: topic?.errorMessage ?? null,
+    topicId: topic?.topicId ?? ''
+  }
+}
+
+async function produce(
+  client: RawClient,
+  topicId: string,
+  index: number
+): Promise<{ error: ErrorName; baseOffset: bigint }> {
+  const { responses } = await client.request(apis.produce, 13, {
+    transactionalId: null,
+    acks: -1,
+    timeoutMs: 5000,
+    topicData: [{ topicId, partitionData: [{ index, records: testBatch() }] }]
+  })
+  const answer = responses[0]?.partitionResponses[0]
+  return { error: errorName(answer?.errorCode ?? -1), baseOffset: answer?.baseOffset ?? -1n }
+}
+
+describe('a cluster in this process', () => {
+  it('makes topics on any node that all nodes show, with leaders and replicas spread over them', async () => {
+    const cluster = await start({ shardCount: 2 })
+    const clients = await Promise.all([0, 1001, 2000].map(id => connect(cluster, id)))
+    expect(await createTopic(clients[1]!, 'events', 6, 3)).toMatchObject({ error: 'NONE' })
+    const seen = await Promise.all(
+      clients.map(client =>
+        until(
+          () => partitionsOf(client, 'events'),
+          partitions => partitions.length === 6 && partitions.every(p => p.leaderId >= 0 && p.isrNodes.length === 3)
+        )
+      )
+    )
+    expect(seen[1]).toEqual(seen[0])
+    expect(seen[2]).toEqual(seen[0])
+    expect(seen[0]?.map(p => p.leaderId).sort((a, b) => a - b)).toEqual([0, 1, 1000, 1001, 2000, 2001])
+    for (const { replicaNodes } of seen[0] ?? []) expect(new Set(replicaNodes.map(nodeOf)).size).toBe(3)
+  })
+
+  it('refuses more replicas than nodes, in the words of Kafka', async () => {
+    const cluster = await start()
+    const client = await connect(cluster, 1000)
+    const refused = await createTopic(client, 'wide', 1, 4)
+    expect(refused.error).toBe('INVALID_REPLICATION_FACTOR')
+    expect(refused.message).toMatch(/target replication factor of 4 cannot be reached because only 3/)
+  })
+
+  it('goes on without any one of its nodes, and takes it back', async () => {
+    const cluster = await start()
+    const clients = await Promise.all([0, 1000, 2000].map(id => connect(cluster, id)))
+    const { topicId } = await createTopic(clients[0]!, 'kept', 1, 3)
+    let nextOffset = 0n
+    for (const down of [0, 1, 2]) {
+      await cluster.stopNode(down)
+      const witness = await connect(cluster, down === 0 ? 1000 : 0)
+      const [partition] = await until(
+        () => partitionsOf(witness, 'kept'),
+        ([p]) => p !== undefined && p.leaderId >= 0 && nodeOf(p.leaderId) !== down
+      )
+      const leader = await connect(cluster, partition?.leaderId ?? -1)
+      const sent = await until(
+        () => produce(leader, topicId, 0),
+        ({ error }) => error === 'NONE'
+      )
+      expect(sent.baseOffset).toBe(nextOffset++)
+      expect((await createTopic(witness, `without-${down}`, 1, 2)).error).toBe('NONE')
+      await cluster.startNode(down)
+      await until(
+        () => partitionsOf(witness, 'kept'),
+        ([p]) => p?.isrNodes.length === 3
+      )
+    }
+  })
+
+  it('shows how it is, and leads nothing on a node in maintenance', async () => {
+    const cluster = await start({ settings: { 'leader.imbalance.check.interval.seconds': '1' } })
+    const client = await connect(cluster, 0)
+    await createTopic(client, 'led', 6, 3)
+    const ledBy = async (nodeId: number): Promise<number> =>
+      (await partitionsOf(client, 'led')).filter(p => nodeOf(p.leaderId) === nodeId).length
+    expect(await ledBy(1)).toBe(2)
+    expect(await cluster.operate(0, 'maintenance', { nodeId: 1, on: true })).toEqual({ nodeId: 1, mode: 'maintenance' })
+    await expect(cluster.operate(0, 'maintenance', { nodeId: 2, on: true })).rejects.toThrow(/one node at a time/)
+    await until(
+      () => ledBy(1),
+      count => count === 0
+    )
+    expect(await cluster.operate(2, 'describeCluster', {})).toMatchObject({
+      clusterId: cluster.clusterId,
+      nodes: [{ mode: 'active' }, { mode: 'maintenance', shards: [{ brokerId: 1000, leads: 0, replicas: 6 }] }, {}],
+      health: { partitions: 6, leaderlessCount: 0 }
+    })
+    await cluster.operate(0, 'maintenance', { nodeId: 1, on: false })
+    await until(
+      () => ledBy(1),
+      count => count === 2
+    )
+  })
+
+  it('moves everything off a node that is decommissioned, after showing how, and removes it', async () => {
+    const cluster = await start({ nodes: 4 })
+    const client = await connect(cluster, 0)
+    const { topicId } = await createTopic(client, 'moving', 4, 3)
+    for (let index = 0; index < 4; index++) {
+      const [leaderId] = (await partitionsOf(client, 'moving')).map(p => p.leaderId).slice(index)
+      expect((await produce(await connect(cluster, leaderId ?? -1), topicId, index)).error).toBe('NONE')
+    }
+    const plan = await cluster.operate(1, 'decommission', { nodeId: 3, dryRun: true })
+    expect(plan).toMatchObject({ possible: true, stuck: [], moveCount: 3 })
+    expect((await partitionsOf(client, 'moving')).some(p => p.replicaNodes.includes(3000))).toBe(true)
+    await cluster.operate(1, 'decommission', { nodeId: 3, dryRun: false })
+    await until(
+      () => partitionsOf(client, 'moving'),
+      partitions => partitions.every(p => !p.replicaNodes.includes(3000) && p.isrNodes.length === 3)
+    )
+    await until(
+      () => cluster.operate(0, 'describeCluster', {}) as Promise<{ nodes: unknown[] }>,
+      ({ nodes }) => nodes.length === 3
+    )
+    await expect(cluster.operate(0, 'decommission', { nodeId: 2, dryRun: false })).rejects.toThrow(
+      /its 3 replicas need 3 nodes besides node 2; 2 can take replicas/
+    )
+  })
+
+  it('hands leadership over when it is asked to', async () => {
+    const cluster = await start()
+    const client = await connect(cluster, 0)
+    await createTopic(client, 'one', 1, 3)
+    const [before] = await partitionsOf(client, 'one')
+    const target = before?.replicaNodes.find(id => id !== before.leaderId) ?? -1
+    await cluster.operate(2, 'transferLeadership', { topic: 'one', partition: 0, target })
+    await until(
+      () => partitionsOf(client, 'one'),
+      ([p]) => p?.leaderId === target
+    )
+    const elected = await client.request(apis.electLeaders, 2, {
+      electionType: 0,
+      topicPartitions: [{ topic: 'one', partitions: [0] }],
+      timeoutMs: 5000
+    })
+    expect(errorName(elected.replicaElectionResults[0]?.partitionResult[0]?.errorCode ?? -1)).toBe('NONE')
+    expect((await partitionsOf(client, 'one'))[0]?.leaderId).toBe(before?.leaderId)
+  })
+})
