@@ -1,10 +1,13 @@
 /** The levels of simulation, by name, and one way to run a seed of any of them. */
+import { runReplication } from './replication/replication-simulation.ts'
 import { runRaft } from './raft/raft-simulation.ts'
 import type { RunReport } from './world/run-report.ts'
 
-export const levels = ['raft'] as const
+export const levels = ['raft', 'replication'] as const
 
-/** `raft`: replicas of one group over a simulated host. */
+/**
+ * `raft`: replicas of one group over a simulated host. `replication`: stores and replica hosts, on simulated disks and networks.
+ */
 export type Level = (typeof levels)[number]
 
 /** What to run. Plain data: it crosses processes. */
@@ -32,5 +35,7 @@ function runOnce({ level, seed, seconds }: Task, print?: (line: string) => void)
   switch (level) {
     case 'raft':
       return Promise.resolve(runRaft({ seed, seconds, print }))
+    case 'replication':
+      return runReplication({ seed, seconds, print })
   }
 }

@@ -211,8 +211,8 @@ export class RaftFaults {
     durable.copyFrom(machine.durable)
     const { id, durableHardState } = machine
     this.#lost.add(id)
+    this.#tellOthers(machine, id)
     machine.replace(this.#nextId++, { id, node: undefined, log: durable, durable, durableHardState, appliedIndex: 0 })
-    this.#tellOthers(machine)
     machine.start()
     return true
   }
@@ -287,10 +287,10 @@ export class RaftFaults {
   // ---- network ----
 
   /** Others notice that a machine's connections are gone. */
-  #tellOthers(machine: RaftMachine): void {
+  #tellOthers(machine: RaftMachine, id = machine.id): void {
     for (const other of this.#machines) {
       if (other === machine) continue
-      this.#world.schedule(this.#random.exponential(5), () => other.lostTouchWith(machine.id))
+      this.#world.schedule(this.#random.exponential(5), () => other.lostTouchWith(id))
     }
   }
 

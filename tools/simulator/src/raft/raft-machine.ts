@@ -217,7 +217,8 @@ export class RaftMachine implements ReplicaView {
       this.#ticksUntold = 0
       const effects = node.tick()
       if (isIdle && effects.length > 0) {
-        world.violated('idle-ticks', `replica ${this.id} acts in a tick although ${due} were left`)
+        const kinds = effects.map(({ kind }) => kind).join(', ')
+        world.violated('idle-ticks', `replica ${this.id} acts (${kinds}) in a tick although ${due} were left`)
       }
       this.input(effects)
     })

@@ -137,7 +137,7 @@ class RaftSimulation {
       checkQuorum: true,
       inflightCountMax: draw([1, 4, 64]),
       inflightBytesMax: draw([2000, 8 << 20]),
-      appendBytesMax: draw([1, 4000, 1 << 20]),
+      appendBytesMax: draw([2000, 4000, 1 << 20]),
       uncommittedBytesMax: draw([20_000, 64 << 20])
     }
     const prefers = this.#random.chance(0.3)

@@ -17,8 +17,13 @@ export class ElectionSafety implements Checker {
       this.#observer.world.violated(this.name, `${other} and ${replica.id} lead in term ${term}`)
     }
     this.#leaders.set(term, replica.id)
-    const membership = replica.node?.membership
-    if (membership === undefined || !voterSets(membership).some(voters => voters.includes(replica.id))) {
+    const newest = replica.log.membershipAt(replica.log.lastIndex)
+    const former = newest && replica.log.membershipAt(newest.index - 1)
+    const isVoter = [newest, former].some(
+      placed => placed !== undefined && voterSets(placed.value).some(voters => voters.includes(replica.id))
+    )
+    // A voter whom an uncommitted membership leaves out may have to complete it (section 4.2.2 of the dissertation).
+    if (!isVoter) {
       this.#observer.world.violated(this.name, `${replica.id} leads in term ${term} and is no voter`)
     }
   }

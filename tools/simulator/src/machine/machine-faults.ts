@@ -1,0 +1,382 @@
+/**
+ * Faults of machines and of the network between them, whatever runs on them.
+ *
+ * Fault atlas: one machine of a run, the victim, may lose or corrupt what is durable (bit rot, unreadable sectors, writes that
+ * lie, a lost state store, a new disk); the others never do. So no entry is ever damaged on a majority of its replicas, which no
+ * replicated log survives. Crashes, power cuts and failed flushes, which lose only what nobody was promised, strike everywhere.
+ */
+import type { MemoryPath, MemoryPeerNetwork } from '@milena/shard-scheduler'
+import type { MemoryDisk } from '@milena/storage-engine/testing'
+import type { Random } from '../world/random.ts'
+import type { FaultKind } from '../world/swarm.ts'
+import type { World } from '../world/world.ts'
+import type { Machine } from './machine.ts'
+
+/** What the faults need from a level. */
+export interface FaultSite<Running> {
+  readonly world: World
+  readonly machines: readonly Machine<Running>[]
+  readonly network: MemoryPeerNetwork
+  /** Number in the network of each shard of a machine. */
+  readonly peersOf: (machine: Machine<Running>) => readonly number[]
+  /** The machine whose disk may lose what is durable; undefined in runs without. */
+  readonly victim: Machine<Running> | undefined
+  /** What the path between any two machines is like without faults. */
+  readonly plainPath: Partial<MemoryPath>
+  /** The disk of a machine is a new one now. */
+  readonly replaced: (machine: Machine<Running>) => void
+}
+
+export class MachineFaults<Running> {
+  readonly #site: FaultSite<Running>
+  readonly #random: Random
+  #healed = false
+
+  constructor(site: FaultSite<Running>) {
+    this.#site = site
+    this.#random = site.world.random.of('machine faults')
+  }
+
+  get kinds(): readonly FaultKind[] {
+    return [...this.#processFaults(), ...this.#diskFaults(), ...this.#victimFaults(), ...this.#networkFaults()]
+  }
+
+  /** Everything works again, for good. */
+  heal(): void {
+    this.#healed = true
+    const { machines, network } = this.#site
+    network.heal()
+    network.resetPaths()
+    for (const machine of machines) {
+      machine.repairDisk()
+      machine.wallOffsetMs = 0
+      if (machine.time !== undefined) machine.time.wallOffsetMs = 0
+      machine.time?.resume()
+      machine.start()
+    }
+  }
+
+  #processFaults(): FaultKind[] {
+    return [
+      {
+        name: 'process crash',
+        intervalMs: [1000, 20_000],
+        strike: () => this.#onRunning(machine => this.#crash(machine))
+      },
+      {
+        name: 'power loss',
+        intervalMs: [2000, 30_000],
+        strike: () => this.#onRunning(machine => this.#cutPower(machine))
+      },
+      { name: 'power loss of all', intervalMs: [6000, 60_000], strike: () => this.#cutAllPower() },
+      { name: 'crash while it starts', intervalMs: [2000, 20_000], strike: () => this.#crashStarting() },
+      { name: 'restart storm', intervalMs: [5000, 60_000], strike: () => this.#storm() },
+      { name: 'pause', intervalMs: [2000, 20_000], strike: () => this.#onRunning(machine => this.#pause(machine)) },
+      { name: 'clock jump', intervalMs: [2000, 20_000], strike: () => this.#jumpClock() }
+    ]
+  }
+
+  #diskFaults(): FaultKind[] {
+    return [
+      { name: 'slow disk', intervalMs: [2000, 20_000], strike: () => this.#slowDisk() },
+      {
+        name: 'failed flush',
+        intervalMs: [3000, 30_000],
+        strike: () => this.#onDisk(disk => disk.failSync({ times: 1 }))
+      },
+      {
+        name: 'failed write',
+        intervalMs: [3000, 30_000],
+        strike: () => this.#onDisk(disk => disk.failWrites({ times: 1, after: this.#random.below(5) }))
+      },
+      { name: 'full disk', intervalMs: [4000, 40_000], strike: () => this.#fillDisk() },
+      {
+        name: 'failed rename or create',
+        intervalMs: [5000, 40_000],
+        strike: () => this.#onDisk(disk => disk.failMetadata({ times: 1 }))
+      }
+    ]
+  }
+
+  #victimFaults(): FaultKind[] {
+    if (this.#site.victim === undefined) return []
+    return [
+      { name: 'bit rot', intervalMs: [2000, 20_000], strike: () => this.#rot(1) },
+      { name: 'rotten sectors', intervalMs: [4000, 40_000], strike: () => this.#rot(4096) },
+      {
+        name: 'unreadable sectors',
+        intervalMs: [4000, 40_000],
+        strike: () => this.#onVictimDisk(disk => disk.failReads({ times: this.#random.between(1, 4) }))
+      },
+      {
+        name: 'lost write',
+        intervalMs: [6000, 60_000],
+        strike: () => this.#onVictimDisk(disk => disk.loseWrites({ times: 1, after: this.#random.below(20) }))
+      },
+      {
+        name: 'lost flush',
+        intervalMs: [6000, 60_000],
+        strike: () => this.#onVictimDisk(disk => disk.loseSyncs({ times: 1 }))
+      },
+      { name: 'misdirected write', intervalMs: [6000, 60_000], strike: () => this.#misdirect() },
+      { name: 'lost state store', intervalMs: [6000, 60_000], strike: () => this.#loseState() },
+      { name: 'new disk', intervalMs: [10_000, 90_000], strike: () => this.#replaceDisk() }
+    ]
+  }
+
+  #networkFaults(): FaultKind[] {
+    return [
+      { name: 'partition', intervalMs: [2000, 20_000], strike: () => this.#partition(true) },
+      { name: 'asymmetric partition', intervalMs: [2000, 20_000], strike: () => this.#partition(false) },
+      { name: 'flapping link', intervalMs: [4000, 30_000], strike: () => this.#flap() },
+      { name: 'connection reset', intervalMs: [500, 15_000], strike: () => this.#reset() },
+      {
+        name: 'slow network',
+        intervalMs: [2000, 20_000],
+        strike: () => this.#path({ latencyMs: this.#random.pick([5, 40, 300]), jitterMs: 50 })
+      },
+      {
+        name: 'narrow network',
+        intervalMs: [4000, 30_000],
+        strike: () => this.#path({ bytesPerSecond: this.#random.pick([20_000, 200_000]) })
+      },
+      { name: 'hiccups', intervalMs: [2000, 20_000], strike: () => this.#path({ hiccup: 0.05, hiccupMs: 200 }) },
+      {
+        name: 'lost, repeated and reordered messages',
+        intervalMs: [4000, 30_000],
+        strike: () => this.#path({ lose: 0.02, repeat: 0.05, reorder: 0.05 })
+      }
+    ]
+  }
+
+  /** Undoes a fault later, unless everything was healed before. */
+  #undoLater(meanMs: number, undo: () => void): void {
+    this.#site.world.schedule(50 + this.#random.exponential(meanMs), () => {
+      if (!this.#healed) undo()
+    })
+  }
+
+  #onRunning(strike: (machine: Machine<Running>) => void): boolean {
+    const running = this.#site.machines.filter(machine => machine.isUp)
+    if (running.length === 0) return false
+    strike(this.#random.pick(running))
+    return true
+  }
+
+  // ---- processes ----
+
+  #crash(machine: Machine<Running>): void {
+    machine.kill()
+    this.#undoLater(this.#random.pick([1, 300, 3000]), () => machine.start())
+  }
+
+  #cutPower(machine: Machine<Running>): void {
+    machine.powerOff(this.#random.pick(['random', 'random', 'drop-all', 'keep-all', 'tear-all']))
+    this.#undoLater(this.#random.pick([1, 1000, 4000]), () => machine.start())
+  }
+
+  #cutAllPower(): boolean {
+    for (const machine of this.#site.machines) if (machine.isUp) this.#cutPower(machine)
+    return true
+  }
+
+  #crashStarting(): boolean {
+    const machine = this.#random.pick(this.#site.machines)
+    if (!machine.isUp) return false
+    machine.powerOff('random')
+    machine.start()
+    this.#site.world.schedule(this.#random.exponential(15), () => {
+      if (!this.#healed && machine.running === undefined) machine.powerOff('random')
+      if (!this.#healed) machine.start()
+    })
+    return true
+  }
+
+  #storm(): boolean {
+    const machine = this.#random.pick(this.#site.machines)
+    for (let time = 0; time < 6; time++) {
+      this.#site.world.schedule(time * 80 + this.#random.exponential(60), () => {
+        if (this.#healed) return
+        if (machine.isUp) machine.powerOff('random')
+        machine.start()
+      })
+    }
+    return true
+  }
+
+  #pause(machine: Machine<Running>): void {
+    const { time } = machine
+    time?.holdUp()
+    this.#undoLater(this.#random.pick([30, 500, 5000]), () => time?.resume())
+  }
+
+  #jumpClock(): boolean {
+    const machine = this.#random.pick(this.#site.machines)
+    const jumpMs = this.#random.pick([-1000, 1000, -3_600_000, 3_600_000, -315_360_000_000, 315_360_000_000])
+    machine.wallOffsetMs += jumpMs
+    if (machine.time !== undefined) machine.time.wallOffsetMs += jumpMs
+    return true
+  }
+
+  // ---- disks ----
+
+  #slowDisk(): boolean {
+    const machine = this.#random.pick(this.#site.machines)
+    machine.slowness = this.#random.pick([10, 50, 300])
+    this.#undoLater(3000, () => (machine.slowness = 1))
+    return true
+  }
+
+  #onDisk(strike: (disk: MemoryDisk) => void): boolean {
+    const machine = this.#random.pick(this.#site.machines)
+    if (!machine.isUp) return false
+    machine.diskIsSuspect = true
+    strike(machine.disk)
+    return true
+  }
+
+  #fillDisk(): boolean {
+    const machine = this.#random.pick(this.#site.machines)
+    machine.diskIsSuspect = true
+    machine.disk.capacityBytes = 1 << 20
+    this.#undoLater(3000, () => (machine.disk.capacityBytes = Infinity))
+    return true
+  }
+
+  // ---- the victim ----
+
+  #onVictimDisk(strike: (disk: MemoryDisk) => void): boolean {
+    const { victim } = this.#site
+    if (victim === undefined) return false
+    victim.diskIsSuspect = true
+    strike(victim.disk)
+    return true
+  }
+
+  /** Changes bits somewhere in the files of the victim. */
+  #rot(bitCount: number): boolean {
+    return this.#onVictimFile((disk, path, bytes) => {
+      disk.corrupt(path, this.#random.below(Math.max(1, bytes - bitCount / 8)), bitCount)
+    })
+  }
+
+  #misdirect(): boolean {
+    return this.#onVictimFile((disk, path, bytes) => {
+      const position = Math.floor(this.#random.below(Math.max(1, bytes)) / 4096) * 4096
+      disk.misdirectWrites({ path, position }, { times: 1, after: this.#random.below(10) })
+    })
+  }
+
+  #onVictimFile(strike: (disk: MemoryDisk, path: string, bytes: number) => void): boolean {
+    const { victim } = this.#site
+    if (victim === undefined) return false
+    const { disk } = victim
+    void filesBelow(disk, '').then(
+      paths => {
+        if (this.#healed || paths.length === 0 || victim.disk !== disk) return
+        const path = this.#random.pick(paths)
+        const bytes = disk.contents(path)?.length ?? 0
+        if (bytes === 0) return
+        victim.diskIsSuspect = true
+        strike(disk, path, bytes)
+      },
+      () => undefined
+    )
+    return true
+  }
+
+  #loseState(): boolean {
+    const { victim } = this.#site
+    if (victim === undefined) return false
+    if (victim.isUp) victim.kill()
+    victim.state.erase()
+    victim.diskIsSuspect = true
+    victim.start()
+    return true
+  }
+
+  #replaceDisk(): boolean {
+    const { victim } = this.#site
+    if (victim === undefined) return false
+    victim.wipe()
+    this.#site.replaced(victim)
+    victim.start()
+    return true
+  }
+
+  // ---- network ----
+
+  #pairs(left: readonly Machine<Running>[], right: readonly Machine<Running>[]): (readonly [number, number])[] {
+    const { peersOf } = this.#site
+    const rights = right.flatMap(peersOf)
+    return left.flatMap(peersOf).flatMap(from => rights.map(to => [from, to] as const))
+  }
+
+  #partition(symmetric: boolean): boolean {
+    const { machines, network } = this.#site
+    const order = this.#random.shuffled(machines)
+    const size = this.#random.between(1, Math.max(1, Math.floor(order.length / 2)))
+    const pairs = this.#pairs(order.slice(0, size), order.slice(size))
+    for (const [from, to] of pairs) {
+      if (symmetric) network.cut(from, to)
+      else network.cutOneWay(from, to)
+      // Links heal one by one, in any order.
+      this.#undoLater(3000, () => network.heal(from, to))
+    }
+    return pairs.length > 0
+  }
+
+  #flap(): boolean {
+    const { machines, network, world } = this.#site
+    const [left, right] = this.#random.shuffled(machines)
+    if (left === undefined || right === undefined) return false
+    for (const [from, to] of this.#pairs([left], [right])) {
+      for (let time = 0; time < 10; time++) {
+        world.schedule(time * 400, () => {
+          if (this.#healed) return
+          network.cut(from, to)
+          this.#undoLater(100, () => network.heal(from, to))
+        })
+      }
+    }
+    return true
+  }
+
+  #reset(): boolean {
+    const [left, right] = this.#random.shuffled(this.#site.machines)
+    if (left === undefined || right === undefined) return false
+    for (const [from, to] of this.#pairs([left], [right])) this.#site.network.disconnect(from, to)
+    return true
+  }
+
+  #path(path: Partial<MemoryPath>): boolean {
+    const { network, plainPath, machines } = this.#site
+    const everywhere = this.#random.chance(0.5)
+    const [left, right] = this.#random.shuffled(machines)
+    if (left === undefined || right === undefined) return false
+    const pairs = everywhere ? [[undefined, undefined] as const] : this.#pairs([left], [right])
+    for (const [from, to] of pairs) {
+      network.setPath(path, from, to)
+      const plain = Object.fromEntries(Object.keys(path).map(name => [name, plainValue(plainPath, name)]))
+      this.#undoLater(4000, () => network.setPath(plain, from, to))
+    }
+    return true
+  }
+}
+
+const perfect: Readonly<Record<string, number>> = { bytesPerSecond: Infinity, hiccupMs: 200 }
+
+function plainValue(plain: Partial<MemoryPath>, name: string): number {
+  return (plain as Readonly<Record<string, number>>)[name] ?? perfect[name] ?? 0
+}
+
+/** Paths of all files of a disk. */
+async function filesBelow(disk: MemoryDisk, folder: string): Promise<string[]> {
+  const paths: string[] = []
+  for (const name of await disk.list(folder === '' ? '/' : folder)) {
+    const path = `${folder}/${name}`
+    if (disk.contents(path) !== undefined) paths.push(path)
+    else paths.push(...(await filesBelow(disk, path)))
+  }
+  return paths
+}

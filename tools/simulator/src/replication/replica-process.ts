@@ -1,0 +1,135 @@
+/**
+ * A process with a store and a replica host, wired as a broker's shard wires them, and nothing above: the smallest program that
+ * replicates logs. One shard a machine; its broker id is the machine's number times 1000.
+ */
+import {
+  batchFormat,
+  openReplicaHost,
+  type GroupListener,
+  type ReplicaHost,
+  type ReplicatedLog
+} from '@milena/broker/testing'
+import type { MemoryPeerNetwork, PeerAddress } from '@milena/shard-scheduler'
+import { openStore, type LogStore } from '@milena/storage-engine'
+import type { Machine, MachineParts } from '../machine/machine.ts'
+import type { World } from '../world/world.ts'
+
+/** A log that is replicated, as a controller would tell it to brokers. */
+export interface GroupPlan {
+  readonly name: string
+  /** Broker ids; the first one should lead. */
+  readonly replicas: readonly number[]
+}
+
+export interface ReplicaProcess {
+  readonly store: LogStore
+  readonly host: ReplicaHost
+  readonly groups: ReadonlyMap<string, ReplicatedLog>
+}
+
+/** What all processes of a simulation share. */
+export interface ReplicationSite {
+  readonly world: World
+  readonly network: MemoryPeerNetwork
+  readonly plans: readonly GroupPlan[]
+  readonly addresses: ReadonlyMap<number, PeerAddress>
+  /** Machines whose disk is new: their replicas wait to be added instead of voting as if they remembered. */
+  readonly newcomers: ReadonlySet<number>
+  listenerOf(machine: Machine<ReplicaProcess>, group: string): GroupListener
+  /** Puts a planted bug around the store. */
+  readonly wrapStore: (store: LogStore) => LogStore
+}
+
+/** Sizes that make segments roll, journals wrap and memory run out within a minute. */
+const storeSettings = {
+  memoryBytes: 2 << 20,
+  journalBytes: 1 << 20,
+  checkpointBytes: 1 << 20,
+  reserveBytes: 64 << 10,
+  destageIdleMs: 2000,
+  openFilesMax: 16
+}
+
+const logOptions = { segmentBytes: 256 << 10, indexIntervalBytes: 4096, segmentMs: Number.MAX_SAFE_INTEGER }
+
+/** How long a process whose store failed lives on: until whoever watches it restarts it. */
+const FAILED_MS = 500
+
+export function brokerIdOf(machine: { readonly number: number }): number {
+  return machine.number * 1000
+}
+
+/** Boots the process of `machine`. */
+export async function bootReplicaProcess(
+  site: ReplicationSite,
+  machine: Machine<ReplicaProcess>,
+  { time, disk, state, random }: MachineParts
+): Promise<ReplicaProcess> {
+  const brokerId = brokerIdOf(machine)
+  const network = openNetwork(site, brokerId, machine)
+  let host: ReplicaHost | undefined
+  const store = site.wrapStore(
+    await openStore({
+      disk,
+      directory: '/store',
+      openState: () => state.open(),
+      format: batchFormat,
+      clock: time.clock,
+      scheduler: time.turns,
+      newIdentity: () => new Uint8Array(16).map(() => random.below(256)),
+      settings: storeSettings,
+      onFlushed: logs => {
+        if (!time.hasEnded) host?.flushed(logs)
+      },
+      onFailed: cause => {
+        host?.storeFailed()
+        time.after(FAILED_MS, () => machine.exit(`its store failed: ${cause.message}`))
+      },
+      log: logOf(site.world, machine)
+    })
+  )
+  if (time.hasEnded) throw new Error('it ended while it started')
+  host = await openReplicaHost({
+    brokerId,
+    store,
+    network,
+    scheduler: time,
+    random: bound => random.below(bound),
+    log: logOf(site.world, machine)
+  })
+  const plans = site.plans.filter(({ replicas }) => replicas.includes(brokerId))
+  const logs = await host.open(
+    plans.map(({ name, replicas }) => ({
+      name,
+      options: logOptions,
+      bootstrap: site.newcomers.has(machine.number) ? [] : replicas,
+      peers: () => replicas,
+      ...(replicas[0] !== undefined && { preferredLeader: replicas[0] }),
+      listener: site.listenerOf(machine, name)
+    }))
+  )
+  await host.settled()
+  return { store, host, groups: new Map(logs.map(log => [log.name, log])) }
+}
+
+function openNetwork(site: ReplicationSite, brokerId: number, machine: Machine<ReplicaProcess>) {
+  const listen = site.addresses.get(brokerId)
+  const { time } = machine
+  if (listen === undefined || time === undefined) throw new Error(`broker ${brokerId} has no address`)
+  const network = site.network.open({ self: brokerId, listen, scheduler: time })
+  network.joinCluster('simulated')
+  network.setPeers(site.addresses)
+  return network
+}
+
+/** What production code logs becomes a part of the trace. */
+function logOf(world: World, machine: { readonly name: string }) {
+  const line = (level: string) => (fields: object, message: string) => {
+    if (world.trace.printing) world.trace.line(machine.name, `log ${level}`, `${message} ${text(fields)}`)
+  }
+  return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') }
+}
+
+function text(fields: object): string {
+  return JSON.stringify(fields, (_, value: unknown) => (value instanceof Error ? value.message : value))
+}

@@ -1,0 +1,229 @@
+/**
+ * One run at the replication level: machines with a store and a replica host each, a few replicated logs, clients, faults of
+ * processes, disks and network; then a phase in which everything works and must. All from one seed, all production code.
+ */
+import { MemoryPeerNetwork, type PeerAddress } from '@milena/shard-scheduler'
+import type { LogStore } from '@milena/storage-engine'
+import { MachineFaults } from '../machine/machine-faults.ts'
+import { Machine } from '../machine/machine.ts'
+import type { Random } from '../world/random.ts'
+import type { RunReport } from '../world/run-report.ts'
+import { Swarm } from '../world/swarm.ts'
+import { World } from '../world/world.ts'
+import { AcknowledgedIsKept } from './checkers/acknowledged-is-kept.ts'
+import { LogsAreWellFormed } from './checkers/logs-are-well-formed.ts'
+import { OffsetsRise } from './checkers/offsets-rise.ts'
+import { OneLeaderATerm } from './checkers/one-leader-a-term.ts'
+import {
+  bootReplicaProcess,
+  brokerIdOf,
+  type GroupPlan,
+  type ReplicaProcess,
+  type ReplicationSite
+} from './replica-process.ts'
+import { ReplicationClients } from './replication-clients.ts'
+import { ReplicationObserver, type LiveReplica } from './replication-observer.ts'
+
+/** Time in which everything must work again after the last fault. */
+const RECOVERY_MS = 10_000
+
+export interface ReplicationRunOptions {
+  readonly seed: number
+  /** Simulated seconds with faults. */
+  readonly seconds: number
+  readonly print?: ((line: string) => void) | undefined
+  readonly plant?: ReplicationPlant | undefined
+}
+
+/** Where a planted bug may enter. */
+export interface ReplicationPlant {
+  readonly wrapStore?: (store: LogStore) => LogStore
+}
+
+/** Runs a seed; a violation is in the report. */
+export async function runReplication(options: ReplicationRunOptions): Promise<RunReport> {
+  const run = new ReplicationSimulation(options)
+  const unhandled = (error: unknown): void => run.failed(error)
+  process.on('unhandledRejection', unhandled)
+  let violation: Error | undefined
+  try {
+    await run.run()
+  } catch (error) {
+    violation = error instanceof Error ? error : new Error(String(error))
+  } finally {
+    process.off('unhandledRejection', unhandled)
+  }
+  return run.report(violation)
+}
+
+class ReplicationSimulation {
+  readonly #world: World
+  readonly #random: Random
+  readonly #faultMs: number
+  readonly #machines: Machine<ReplicaProcess>[]
+  readonly #plans: readonly GroupPlan[]
+  readonly #observer: ReplicationObserver
+  readonly #clients: ReplicationClients
+  readonly #faults: MachineFaults<ReplicaProcess>
+  readonly #swarm: Swarm
+  readonly #network: MemoryPeerNetwork
+  readonly #newcomers = new Set<number>()
+
+  constructor({ seed, seconds, print, plant }: ReplicationRunOptions) {
+    const world = new World({ seed, print })
+    this.#world = world
+    this.#random = world.random.of('shape')
+    this.#faultMs = seconds * 1000
+    const chance = world.random.of('network')
+    const plainPath = { latencyMs: 0.2, jitterMs: 0.3 }
+    const clock = {
+      now: () => world.nowMs,
+      nextTurn: (task: () => void) => void world.schedule(0, task),
+      after: world.after.bind(world)
+    }
+    this.#network = new MemoryPeerNetwork({
+      scheduler: clock,
+      random: () => chance.fraction(),
+      path: plainPath,
+      overwriteHandled: true
+    })
+    const machineCount = this.#random.pick([1, 3, 3, 3, 3, 5])
+    const numbers = Array.from({ length: machineCount }, (_, at) => at + 1)
+    this.#plans = this.#planGroups(numbers)
+    const addresses = new Map<number, PeerAddress>(
+      numbers.map(number => [brokerIdOf({ number }), { host: `n${number}`, port: 9 }])
+    )
+    const site: ReplicationSite = {
+      world,
+      network: this.#network,
+      plans: this.#plans,
+      addresses,
+      newcomers: this.#newcomers,
+      listenerOf: (machine, name) => this.#observer.listenerOf(machine, name, () => machine.running?.groups.get(name)),
+      wrapStore: plant?.wrapStore ?? (store => store)
+    }
+    this.#machines = numbers.map(number => this.#machine(number, site))
+    const victim = machineCount > 1 && this.#random.chance(0.6) ? this.#random.pick(this.#machines) : undefined
+    this.#observer = new ReplicationObserver(
+      world,
+      this.#plans.map(({ name }) => name),
+      victim
+    )
+    this.#observer.add(
+      new OneLeaderATerm(this.#observer),
+      new OffsetsRise(this.#observer),
+      new AcknowledgedIsKept(this.#observer),
+      new LogsAreWellFormed(this.#observer)
+    )
+    this.#clients = new ReplicationClients(world, this.#machines, this.#observer)
+    this.#faults = new MachineFaults({
+      world,
+      machines: this.#machines,
+      network: this.#network,
+      peersOf: machine => [brokerIdOf(machine)],
+      victim,
+      plainPath,
+      replaced: machine => this.#newcomers.add(machine.number)
+    })
+    this.#swarm = new Swarm(world, this.#faults.kinds)
+  }
+
+  async run(): Promise<void> {
+    const world = this.#world
+    for (const machine of this.#machines) machine.start()
+    this.#clients.start()
+    await world.runWithPromises(2000)
+    this.#swarm.start()
+    await world.runWithPromises(this.#faultMs)
+    this.#swarm.stop()
+    this.#faults.heal()
+    await world.runWithPromises(this.#faultMs + RECOVERY_MS)
+    await this.#checkRecovered()
+    await this.#finish()
+  }
+
+  failed(error: unknown): void {
+    const failure = error instanceof Error ? error : new Error(String(error))
+    this.#world.fail(failure)
+  }
+
+  report(violation: Error | undefined): RunReport {
+    const { seed, nowMs, eventCount, trace } = this.#world
+    return {
+      seed,
+      simulatedMs: nowMs,
+      eventCount,
+      operationCount: this.#clients.acknowledgedCount,
+      hash: trace.hash,
+      faults: Object.fromEntries(this.#swarm.counts),
+      violation: violation && { message: violation.message, stack: violation.stack ?? '' }
+    }
+  }
+
+  #planGroups(numbers: readonly number[]): GroupPlan[] {
+    return Array.from({ length: this.#random.pick([1, 2, 4]) }, (_, at) => {
+      const replicas = this.#random
+        .shuffled(numbers)
+        .slice(0, this.#random.pick([3, 3, 5]))
+        .map(number => brokerIdOf({ number }))
+      return { name: `log-${at}.simulated`, replicas }
+    })
+  }
+
+  #machine(number: number, site: ReplicationSite): Machine<ReplicaProcess> {
+    const machine: Machine<ReplicaProcess> = new Machine<ReplicaProcess>({
+      world: this.#world,
+      number,
+      boot: parts => bootReplicaProcess(site, machine, parts),
+      ended: (_, told) => {
+        const brokerId = brokerIdOf({ number })
+        if (told) this.#network.crash(brokerId)
+        else this.#network.powerOff(brokerId)
+      },
+      bootFailed: (_, error) => {
+        if (!machine.diskIsSuspect) this.failed(error)
+      }
+    })
+    return machine
+  }
+
+  /** Faults are over: every log has a leader that takes writes, and every replica has everything. */
+  async #checkRecovered(): Promise<void> {
+    const world: World = this.#world
+    const before = new Map<string, number>()
+    for (const { name } of this.#plans) {
+      const history = this.#observer.history(name)
+      before.set(name, history.acknowledgedEnd)
+      if (!this.#clients.write(name)) world.violated('liveness', `${name} has no leader after 10 s without faults`)
+    }
+    await world.runWithPromises(world.nowMs + 3000)
+    for (const { name, replicas } of this.#plans) {
+      const history = this.#observer.history(name)
+      const end = before.get(name) ?? 0
+      if (history.acknowledgedEnd <= end) world.violated('liveness', `${name}: nothing is acknowledged after ${end}`)
+      for (const machine of this.#machines) {
+        if (!replicas.includes(brokerIdOf(machine))) continue
+        const committed = machine.running?.groups.get(name)?.committedOffset
+        if (committed === undefined) world.violated('liveness', `${machine.name} does not run`)
+        if (committed < end)
+          world.violated('liveness', `${name} on ${machine.name} is at ${committed}, acknowledged is ${end}`)
+      }
+    }
+  }
+
+  async #finish(): Promise<void> {
+    const replicas: LiveReplica[] = []
+    for (const machine of this.#machines) {
+      for (const [name, group] of machine.running?.groups ?? []) {
+        replicas.push({ machine, group, history: this.#observer.history(name), by: machine.name })
+      }
+    }
+    let isDone = false
+    const done = this.#observer.finished(replicas).then(
+      () => (isDone = true),
+      (error: unknown) => this.failed(error)
+    )
+    while (!isDone) await this.#world.runWithPromises(this.#world.nowMs + 100)
+    await done
+  }
+}
