@@ -272,7 +272,10 @@ export class DiskReader implements BlockOwner {
       at += length
     }
     const position = block.filePosition + at
-    if (position >= this.#readableBytes(log, block.segment) || this.#cached(log, block.segment, position)) return
+    if (position >= this.#readableBytes(log, block.segment)) return
+    // The block usually holds the first bytes of the next entry, too; they are no use without the rest.
+    const cached = this.#cached(log, block.segment, position)
+    if (cached !== undefined && cached !== block) return
     this.#load(log, block.segment, position, blockBytesMax)
   }
 
