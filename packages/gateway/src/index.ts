@@ -9,8 +9,11 @@
  *   holds up those behind it, as in Kafka; Produce requests overlap, because `append` takes its copy before it returns.
  * - Byte views in a request are valid until the handler returns. Record bytes in a Fetch answer stay the host's own views;
  *   `release()` runs when the socket took them or the connection died.
- * - ApiVersions is derived from the table of handlers. A request of an unknown API or version closes the connection, as in
- *   Kafka; an unknown version of ApiVersions is answered in version 0.
+ * - ApiVersions is derived from the table of handlers; what needs a port that the host lacks is neither listed nor served. A
+ *   request of an unknown API or version closes the connection, as in Kafka; an unknown version of ApiVersions is answered in
+ *   version 0.
+ * - Leadership may move at any time. A partition's port judges each call itself, in Kafka's order: the client's epoch, who
+ *   leads, the rest. Requests that wait are answered at once when it moves, with the new leader and its address (KIP-951).
  * - Errors of the host are names from the wire's error table. What a handler throws is a defect: it is logged and answered
  *   with UNKNOWN_SERVER_ERROR.
  * - A malformed request costs its own connection and nothing else. Nothing is allocated from a length that a client
