@@ -31,6 +31,8 @@ export interface GroupHost {
   /** An append of `bytes` finds room now. */
   writable(bytes: number): boolean
   readonly refusesAppends: boolean
+  /** Stands for no election. */
+  readonly abstaining: boolean
   whenWritable(bytes: number): Promise<void>
   send(group: Group, message: Message<Uint8Array>): void
   /** Reads and sends entries at the end of the turn, then calls `entriesSent`. */
@@ -57,6 +59,9 @@ const HELD_BYTES_MAX = 4 * 1024 * 1024
 /** Room that each record may take besides its bytes: what is left of its pages. */
 const RECORD_SLACK_BYTES = 64
 
+/** Ticks, at most, from the break of the link to a leader's shard to an election. */
+const STAND_TICKS_MAX = 5
+
 interface Heard {
   atMs: number
   caughtUpMs: number
@@ -78,6 +83,8 @@ export class Group implements ReplicatedLog {
   /** Tick at which it is due; kept by the host. */
   dueAt = Infinity
   readonly #host: GroupHost
+  /** Tick at which it stands for election because the link to its leader's shard broke. */
+  #standAt = Infinity
   #committedOffset = 0
   #ownTermIndex: Index = 0
   #heard = new Map<ReplicaId, Heard>()
@@ -291,6 +298,19 @@ export class Group implements ReplicatedLog {
     this.perform(this.node.tick(missed))
   }
 
+  /** Tick at which there is something to do. */
+  get dueTick(): number {
+    return Math.min(this.tickedAt + this.node.ticksUntilDue, this.#standAt)
+  }
+
+  /** It is due. */
+  onDue(): void {
+    this.sync()
+    if (this.#host.tick < this.#standAt) return
+    this.#standAt = Infinity
+    if (this.node.roleKind === 'follower' && !this.#host.abstaining) this.perform(this.node.campaign())
+  }
+
   /** A message arrived from `from`'s shard. */
   receive(message: Message<Uint8Array>): void {
     if (this.#closed) return
@@ -434,7 +454,13 @@ export class Group implements ReplicatedLog {
     this.perform(this.node.appended(durable))
   }
 
+  /** The link to a shard broke, or it is silent. */
   peerGone(broker: BrokerId): void {
+    if (this.leader === broker && this.node.roleKind === 'follower') {
+      // Those who lost the same link stand at different times; who still hears the leader refuses them.
+      this.#standAt = this.#host.tick + 1 + this.#host.random(STAND_TICKS_MAX)
+      this.#host.changed(this)
+    }
     for (const replica of this.#replicasOn(broker)) {
       this.sync()
       this.perform(this.node.peerUnreachable(replica))
@@ -444,6 +470,7 @@ export class Group implements ReplicatedLog {
   }
 
   peerBack(broker: BrokerId): void {
+    if (this.leader === broker) this.#standAt = Infinity
     for (const replica of this.#replicasOn(broker)) {
       this.sync()
       this.perform(this.node.wake(replica))
@@ -508,7 +535,12 @@ export class Group implements ReplicatedLog {
       for (const effect of queue) this.#carryOut(effect)
     }
     this.#performing = false
-    this.#host.changed(this)
+    if (this.#hasNews || this.dueTick < this.dueAt) this.#host.changed(this)
+  }
+
+  /** The listener has something to hear. */
+  get #hasNews(): boolean {
+    return this.#advanced || this.#roleChanged || this.#replicasChanged || this.#truncatedTo !== undefined
   }
 
   #carryOut(effect: Effect<Uint8Array>): void {
@@ -572,6 +604,7 @@ export class Group implements ReplicatedLog {
       this.#heard.clear()
       this.#joined.clear()
     }
+    this.#standAt = Infinity
     this.#roleChanged = true
     this.checkInSync()
   }

@@ -324,7 +324,7 @@ class Host implements ReplicaHost, GroupHost {
     for (const group of this.#changing) if (!group.advanceChange()) this.#changing.delete(group)
     if (this.tick % ELECTION_TICKS === 0) this.#askToJoin()
     for (const group of this.#wheel.take(this.tick)) {
-      group.sync()
+      group.onDue()
       this.changed(group)
     }
     if (this.tick % SYNC_CHECK_TICKS === 0) for (const group of this.#groups.values()) group.checkInSync()
@@ -459,7 +459,7 @@ class Host implements ReplicaHost, GroupHost {
       this.#changed = new Set()
       for (const group of changed) {
         if (!this.#groups.has(group.name)) continue
-        this.#wheel.schedule(group, group.tickedAt + group.node.ticksUntilDue)
+        this.#wheel.schedule(group, group.dueTick)
         group.notify()
       }
     }
