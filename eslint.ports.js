@@ -15,7 +15,8 @@ export const portImplementations = [
   'apps/broker/src/data-folder.ts',
   'apps/broker/src/main.ts',
   'apps/broker/src/shard-main.ts',
-  'apps/broker/src/start-broker.ts',
+  'apps/broker/src/embedded-node.ts',
+  'apps/broker/src/start-cluster.ts',
   'apps/broker/src/supervise.ts',
   'apps/broker/src/system-clock.ts',
 

@@ -144,7 +144,7 @@ function decideAmongMembers({ node }: FormationOptions, members: readonly SeedAn
   for (const { answer } of members) {
     const membership = answer?.membership
     const founder = membership?.founders.find(({ instance }) => instance === node.instance)
-    if (membership != null && founder !== undefined) {
+    if (membership !== null && membership !== undefined && founder !== undefined) {
       return { kind: 'adopt', membership: { ...membership, nodeId: founder.nodeId } }
     }
   }
