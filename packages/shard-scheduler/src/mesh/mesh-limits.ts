@@ -32,3 +32,11 @@ export const defaultMeshLimits: MeshLimits = {
   batchesInFlightMax: 4,
   deadlineMs: 10_000
 }
+
+/** Room for a batch's own fields beside the one payload that may exceed `batchBytesMax`. */
+const BATCH_OVERHEAD_BYTES_MAX = 64 * 1024
+
+/** Bound of a received batch that a peer with the same limits may send, bytes. */
+export function receivedBatchBytesMax({ payloadBytesMax, batchBytesMax }: MeshLimits): number {
+  return Math.max(payloadBytesMax, batchBytesMax) + BATCH_OVERHEAD_BYTES_MAX
+}

@@ -12,6 +12,7 @@
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '../errors.ts'
+import { GrpcDialer } from '../grpc/grpc-dialer.ts'
 import {
   acceptRequest,
   connectGrpc,
@@ -26,11 +27,10 @@ import { GrpcMessageReader } from '../grpc/message-reader.ts'
 import { StreamLink, type StreamLinkHost } from '../grpc/stream-link.ts'
 import { decodeAnswer, decodeCall, encodeAnswer, encodeCall } from '../mesh/frame-codec.ts'
 import type { AnswerFrame } from '../mesh/frames.ts'
-import type { MeshLimits } from '../mesh/mesh-limits.ts'
+import { receivedBatchBytesMax, type MeshLimits } from '../mesh/mesh-limits.ts'
 import { SILENCE_MAX_MS, type PeerAddress } from '../peers.ts'
 import type { Scheduler } from '../scheduler.ts'
 import type { SchedulerLog } from '../supervisor.ts'
-import { GrpcDialer } from './grpc-dialer.ts'
 import type { PeerCore, PeerTransport } from './peer-core.ts'
 
 export const LINK_PATH = '/milena.mesh.v1.Peers/Link'
@@ -38,12 +38,14 @@ export const CALL_PATH = '/milena.mesh.v1.Peers/Call'
 export const CLUSTER_KEY = 'milena-cluster'
 export const PEER_KEY = 'milena-peer'
 
+/** A process that restarts is linked soon after its port listens; one that stays away costs two attempts a second. */
+const REDIAL_MS = { min: 20, max: 500 }
 const TICK_MS = 500
 const SILENT_TICKS_MAX = SILENCE_MAX_MS / TICK_MS
 /** Payload of a call from, and of the answer to, somebody who is no member. */
 export const OPEN_CALL_BYTES_MAX = 1024 * 1024
-/** Room for a batch's own fields beside the one payload that may exceed `batchBytesMax`. */
-const BATCH_OVERHEAD_BYTES_MAX = 64 * 1024
+/** Room for the fields of a call or an answer beside its payload. */
+const CALL_OVERHEAD_BYTES_MAX = 64 * 1024
 /** Different refusals that are remembered, so that each is logged once. */
 const REFUSALS_MAX = 256
 
@@ -59,7 +61,7 @@ export class GrpcPeerTransport implements PeerTransport {
   readonly #core: PeerCore
   readonly #options: GrpcPeerTransportOptions
   readonly #server: GrpcServer
-  readonly #dialers = new Map<number, GrpcDialer>()
+  readonly #dialers = new Map<number, GrpcDialer<PeerAddress>>()
   /** Ticks for which each link has been silent. */
   readonly #silentTicks = new Map<StreamLink, number>()
   readonly #refusals = new Set<string>()
@@ -83,8 +85,7 @@ export class GrpcPeerTransport implements PeerTransport {
   membersChanged(addresses: ReadonlyMap<number, PeerAddress>): void {
     for (const [number, dialer] of this.#dialers) {
       const address = addresses.get(number)
-      if (address !== undefined && address.host === dialer.address.host && address.port === dialer.address.port)
-        continue
+      if (address !== undefined && sameTarget(address, dialer.target)) continue
       this.#dialers.delete(number)
       dialer.close()
     }
@@ -110,7 +111,7 @@ export class GrpcPeerTransport implements PeerTransport {
       const fail = (code: 'DEADLINE' | 'UNREACHABLE', why: string): void =>
         end(() => reject(new MeshError(code, `${why}, ${target}`)))
       const cancelDeadline = this.#options.scheduler.after(deadlineMs, () => fail('DEADLINE', 'no answer in time'))
-      const reader = new GrpcMessageReader(OPEN_CALL_BYTES_MAX + BATCH_OVERHEAD_BYTES_MAX, message =>
+      const reader = new GrpcMessageReader(OPEN_CALL_BYTES_MAX + CALL_OVERHEAD_BYTES_MAX, message =>
         end(() => settleWith(decodeAnswer(new Uint8Array(message)), resolve, reject))
       )
       session.on('error', error => fail('UNREACHABLE', `it failed (${error.message})`))
@@ -144,6 +145,7 @@ export class GrpcPeerTransport implements PeerTransport {
       scheduler: this.#options.scheduler,
       path: LINK_PATH,
       metadata: this.#identity(),
+      redialMs: REDIAL_MS,
       linked: (stream, headers) => {
         const { cluster, number } = identityIn(headers)
         if (number !== peer) return `peer ${number} answers there`
@@ -184,9 +186,8 @@ export class GrpcPeerTransport implements PeerTransport {
   }
 
   #link(peer: number, open: (host: StreamLinkHost) => StreamLink): void {
-    const { payloadBytesMax, batchBytesMax } = this.#options.limits
     const link = open({
-      batchBytesMax: Math.max(payloadBytesMax, batchBytesMax) + BATCH_OVERHEAD_BYTES_MAX,
+      batchBytesMax: receivedBatchBytesMax(this.#options.limits),
       receive: (from, frames) => this.#core.receiveFrames(peer, from, frames),
       down: (from, reason) => {
         this.#silentTicks.delete(link)
@@ -216,7 +217,7 @@ export class GrpcPeerTransport implements PeerTransport {
   #answerStranger(stream: ServerHttp2Stream, guest: Guest): void {
     guest.hold()
     stream.on('close', () => guest.release())
-    const reader = new GrpcMessageReader(OPEN_CALL_BYTES_MAX + BATCH_OVERHEAD_BYTES_MAX, message => {
+    const reader = new GrpcMessageReader(OPEN_CALL_BYTES_MAX + CALL_OVERHEAD_BYTES_MAX, message => {
       reader.stop()
       const call = decodeCall(new Uint8Array(message))
       acceptRequest(stream, {})
@@ -260,6 +261,10 @@ export class GrpcPeerTransport implements PeerTransport {
     this.#refusals.add(key)
     this.#options.log.warn(fields, message)
   }
+}
+
+function sameTarget(left: PeerAddress, right: PeerAddress): boolean {
+  return left.host === right.host && left.port === right.port
 }
 
 function settleWith(

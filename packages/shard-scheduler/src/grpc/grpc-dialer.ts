@@ -1,14 +1,11 @@
 /**
  * Keeps one link to one peer with a higher number: dials, proves who it is, hands the stream over, and dials again after it ended,
- * after 20 ms, 40 ms, ... at most `REDIAL_DELAY_MAX_MS`. A link that was up starts the row anew.
+ * with delays that double from `redialMs.min` to `redialMs.max`. A link that was up starts the row anew.
  */
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
-import { connectGrpc, refusalIn, requestHeaders, widenWindow } from '../grpc/grpc-http2.ts'
-import type { PeerAddress } from '../peers.ts'
 import type { Scheduler } from '../scheduler.ts'
+import { connectGrpc, refusalIn, requestHeaders, widenWindow, type GrpcTarget } from './grpc-http2.ts'
 
-export const REDIAL_DELAY_MIN_MS = 20
-export const REDIAL_DELAY_MAX_MS = 500
 /** From dialling to the answer of the other side. */
 export const HANDSHAKE_MS = 3_000
 
@@ -16,28 +13,30 @@ export interface DialerHost {
   readonly scheduler: Scheduler
   readonly path: string
   readonly metadata: Readonly<Record<string, string>>
+  readonly redialMs: { readonly min: number; readonly max: number }
   /** The other side accepted. Undefined when it is whom we wanted and the stream was taken, else why not. */
   linked(stream: ClientHttp2Stream, headers: IncomingHttpHeaders): string | undefined
   /** It could not be linked, and why; comes again with every attempt. */
   refused(reason: string): void
 }
 
-export class GrpcDialer {
-  readonly address: PeerAddress
+export class GrpcDialer<Target extends GrpcTarget> {
+  readonly target: Target
   readonly #host: DialerHost
-  #delayMs = REDIAL_DELAY_MIN_MS
+  #delayMs: number
   #session: ClientHttp2Session | undefined
   #cancelTimer: () => void = () => {}
   #closed = false
 
-  constructor(address: PeerAddress, host: DialerHost) {
-    this.address = address
+  constructor(target: Target, host: DialerHost) {
+    this.target = target
     this.#host = host
+    this.#delayMs = host.redialMs.min
   }
 
   dial(): void {
     if (this.#closed) return
-    const session = connectGrpc(this.address)
+    const session = connectGrpc(this.target)
     this.#session = session
     session.on('error', () => {}) // `close` follows
     session.on('close', () => this.#redial())
@@ -59,7 +58,7 @@ export class GrpcDialer {
   #answered(stream: ClientHttp2Stream, headers: IncomingHttpHeaders): void {
     this.#cancelTimer()
     const reason = refusalIn(headers) ?? this.#host.linked(stream, headers)
-    if (reason === undefined) this.#delayMs = REDIAL_DELAY_MIN_MS
+    if (reason === undefined) this.#delayMs = this.#host.redialMs.min
     else {
       this.#host.refused(reason)
       stream.destroy()
@@ -70,6 +69,6 @@ export class GrpcDialer {
     this.#cancelTimer()
     if (this.#closed) return
     this.#cancelTimer = this.#host.scheduler.after(this.#delayMs, () => this.dial())
-    this.#delayMs = Math.min(this.#delayMs * 2, REDIAL_DELAY_MAX_MS)
+    this.#delayMs = Math.min(this.#delayMs * 2, this.#host.redialMs.max)
   }
 }
