@@ -33,5 +33,5 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=30s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:9644/v1/status/ready').then(answer => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Clients on the container host come through a published port and are seen with the address of the network's gateway: they are
 # told `localhost`, where that port is. All others are told the address that they dialled.
-ENTRYPOINT ["node", "apps/broker/src/cli.ts", "start", "--data-dir", "/data", "--host", "0.0.0.0", "-o", "advertised.gateway.host=localhost"]
+ENTRYPOINT ["node", "apps/broker/bin/milena.js", "start", "--data-dir", "/data", "--host", "0.0.0.0", "-o", "advertised.gateway.host=localhost"]
 CMD ["--shards", "2"]

@@ -10,8 +10,7 @@
  */
 export const portImplementations = [
   // The broker's composition roots and its clock and data folder.
-  'apps/broker/src/cli.ts',
-  'apps/broker/src/compile-cache.ts',
+  'apps/broker/src/admin/admin-listener.ts',
   'apps/broker/src/data-folder.ts',
   'apps/broker/src/main.ts',
   'apps/broker/src/shard-main.ts',

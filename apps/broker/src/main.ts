@@ -1,5 +1,6 @@
 /**
- * What `milena` does with its arguments. Composition root: the only file of the broker that ends the process.
+ * What `milena` does with its arguments (bin/milena.js loads it). Composition root: the only file of the broker that ends the
+ * process.
  */
 import { readFileSync } from 'node:fs'
 import { parseStartArguments, usage } from './command-line.ts'

@@ -5,11 +5,10 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, hostname } from 'node:os'
 import { join, resolve } from 'node:path'
-import { openGrpcPeerNetwork, recommendedShardExecArgv, startShards, type Shards } from '@milena/shard-scheduler'
+import { recommendedShardExecArgv, startShards, type Shards } from '@milena/shard-scheduler/supervisor'
 import type { Logger } from 'pino'
-import type { AdminServer } from './admin/admin-server.ts'
+import type { AdminServer } from './admin/admin-listener.ts'
 import { ShardRequests, type FromShardMessage } from './admin/shard-requests.ts'
-import { compileCacheFolder } from './compile-cache.ts'
 import { brokerIdOf } from './controller/cluster-state.ts'
 import { claimNode } from './claim-node.ts'
 import { claimDataFolder, readIdentity, saveMembership } from './data-folder.ts'
@@ -27,9 +26,6 @@ import type { BrokerSettings } from './settings/broker-settings.ts'
 import { parseHostPort } from './settings/listener.ts'
 import { SettingsError } from './settings/parse.ts'
 import { systemClock } from './system-clock.ts'
-
-/** A number that no shard has, for the network that a node asks its way with before it has one. */
-const NOBODY = 2 ** 31 - 1
 
 /** The shard that answers for the cluster. */
 const FIRST_SHARD = 0
@@ -64,21 +60,19 @@ export async function superviseNode(settings: BrokerSettings, log: Logger): Prom
     node: candidate,
     nodeId: askedNodeId(settings),
     rpc,
-    openPeers: listen => openGrpcPeerNetwork({ self: NOBODY, listen }),
+    openPeers: async listen => (await import('./cluster/discovery-network.ts')).openDiscoveryNetwork(listen),
     save: membership => void saveMembership(dataFolder, membership),
     clock: systemClock,
     log
   })
   const node = { ...candidate, nodeId: identity.nodeId }
   const config: ShardConfig = { settings, identity, node, rpc: rpc.listen, dataFolder, listeners, advertising }
-  const compileCache = compileCacheFolder()
   const shards = startShards({
     shardCount,
     entry: new URL(import.meta.url.endsWith('.ts') ? './shard-main.ts' : './shard-main.js', import.meta.url),
     config,
     pin: settings['shard.pinning'],
     execArgv: [...new Set([...process.execArgv, ...recommendedShardExecArgv()])],
-    ...(compileCache === undefined ? {} : { compileCacheFolder: compileCache }),
     socketFolder: join(dataFolder, 'run'),
     drainDeadlineMs: DRAIN_DEADLINE_MS,
     log
@@ -131,7 +125,7 @@ async function openAdmin(
     after: systemClock.after
   })
   shards.onMessage((_, payload) => requests.receive(payload as FromShardMessage))
-  const { startAdminServer } = await import('./admin/admin-server.ts') // while the shards start, not before
+  const { startAdminServer } = await import('./admin/admin-listener.ts') // while the shards start, not before
   return startAdminServer({
     host,
     port,

@@ -1,7 +1,10 @@
 /**
  * The supervisor: one pinned process per shard, started together, restarted one by one when they crash (the others keep
  * serving and their meshes reconnect), drained together. It holds no data and serves no client; when it dies, its shards
- * notice and exit by themselves. It imports nothing but Node, and its own thread stays unpinned.
+ * notice and exit by themselves. Its own thread stays unpinned.
+ *
+ * It imports nothing but Node, and is an entry of the package for that reason: a process that only supervises need not carry the
+ * mesh (`@milena/shard-scheduler/supervisor`).
  */
 import assert from 'node:assert'
 import { randomBytes } from 'node:crypto'
@@ -15,6 +18,10 @@ import { spawnShardProcess, type ShardSpawner } from './supervisor/shard-child.t
 import { recommendedShardEnvironment, recommendedShardExecArgv } from './supervisor/shard-environment.ts'
 import { createSocketFolder, removeSocketFolder } from './supervisor/socket-folder.ts'
 import { describeExit, SupervisedShard, type ShardReport } from './supervisor/supervised-shard.ts'
+
+export { recommendedShardEnvironment, recommendedShardExecArgv } from './supervisor/shard-environment.ts'
+export type { ShardReport, ShardState } from './supervisor/supervised-shard.ts'
+export type { ShardStatus } from './supervisor/control-channel.ts'
 
 /** Where the supervisor and shards log: pino's shape. */
 export interface SchedulerLog {

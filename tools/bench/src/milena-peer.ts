@@ -82,7 +82,7 @@ export class MilenaPeer implements Peer {
     const args = [
       ...[
         '--conditions=@milena/source',
-        join(repositoryDir, 'apps/broker/src/cli.ts'),
+        join(repositoryDir, 'apps/broker/bin/milena.js'),
         'start',
         '--data-dir',
         this.dataDir

@@ -44,7 +44,7 @@ class LocalNode {
     const program = [
       '--conditions=@milena/source',
       '--disable-warning=ExperimentalWarning',
-      join(root, 'apps/broker/src/cli.ts')
+      join(root, 'apps/broker/bin/milena.js')
     ]
     const child = spawn(process.execPath, [...program, ...this.plan.args], { stdio: ['ignore', 'inherit', 'pipe'] })
     this.#child = child
