@@ -10,7 +10,7 @@
  * The larger ports have files of their own: `ports/cluster.ts`, `ports/partition.ts`, `ports/administration.ts`.
  */
 import type { ErrorName } from '@milena/wire-protocol'
-import type { AdministrationPort, ConfigsPort } from './ports/administration.ts'
+import type { AdministrationPort, ConfigsPort, LogDirsPort } from './ports/administration.ts'
 import type { ClusterPort } from './ports/cluster.ts'
 import type { PartitionsPort } from './ports/partition.ts'
 
@@ -66,6 +66,8 @@ export interface GatewayHost {
   readonly administration?: AdministrationPort
   /** Without it DescribeConfigs is not served. */
   readonly configs?: ConfigsPort
+  /** Without it DescribeLogDirs is not served. */
+  readonly logDirs?: LogDirsPort
   readonly admission: AdmissionPort
   readonly clock: ClockPort
   readonly log: LogPort

@@ -3,7 +3,7 @@
  * frames to any broker, clocks, batches.
  */
 export { ManualClock, SystemClock } from './testing/clocks.ts'
-export { MemoryAdministration, MemoryConfigs } from './testing/memory-administration.ts'
+export { MemoryAdministration, MemoryConfigs, MemoryLogDirs } from './testing/memory-administration.ts'
 export { MemoryAdmission, MemoryCluster, MemoryHost, MemoryLog, type NeighbourBroker } from './testing/memory-host.ts'
 export { MemoryPartition } from './testing/memory-partition.ts'
 export { RawClient } from './testing/raw-client.ts'

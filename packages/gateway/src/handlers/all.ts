@@ -3,12 +3,13 @@
  * may lack. Adding an API is adding a file here and a line below.
  */
 import { type AnyHandler, anyHandler } from '../handler.ts'
-import type { AdministrationPort, ConfigsPort, GatewayHost } from '../ports.ts'
+import type { AdministrationPort, ConfigsPort, GatewayHost, LogDirsPort } from '../ports.ts'
 import { alterPartitionReassignmentsHandler } from './administration/alter-partition-reassignments.ts'
 import { createTopicsHandler } from './create-topics.ts'
 import { deleteTopicsHandler } from './delete-topics.ts'
 import { describeClusterHandler } from './describe-cluster.ts'
 import { describeConfigsHandler } from './administration/describe-configs.ts'
+import { describeLogDirsHandler } from './administration/describe-log-dirs.ts'
 import { describeQuorumHandler } from './administration/describe-quorum.ts'
 import { describeTopicPartitionsHandler } from './describe-topic-partitions.ts'
 import { electLeadersHandler } from './administration/elect-leaders.ts'
@@ -46,11 +47,14 @@ const withAdministration = (port: AdministrationPort): readonly AnyHandler[] => 
 
 const withConfigs = (port: ConfigsPort): readonly AnyHandler[] => [anyHandler(describeConfigsHandler(port))]
 
+const withLogDirs = (port: LogDirsPort): readonly AnyHandler[] => [anyHandler(describeLogDirsHandler(port))]
+
 /** What a gateway in front of `host` serves. */
-export function handlersFor({ administration, configs }: GatewayHost): readonly AnyHandler[] {
+export function handlersFor({ administration, configs, logDirs }: GatewayHost): readonly AnyHandler[] {
   return [
     ...always,
     ...(administration === undefined ? [] : withAdministration(administration)),
-    ...(configs === undefined ? [] : withConfigs(configs))
+    ...(configs === undefined ? [] : withConfigs(configs)),
+    ...(logDirs === undefined ? [] : withLogDirs(logDirs))
   ]
 }

@@ -27,7 +27,7 @@ test('every version lists exactly the handlers of the table and ApiVersions itse
 })
 
 test('what needs a port that the host lacks is neither listed nor served', async () => {
-  const { administration: _, configs: __, ...bare } = new MemoryHost()
+  const { administration: _, configs: __, logDirs: ___, ...bare } = new MemoryHost()
   const listeners = [{ name: 'PLAINTEXT', host: '127.0.0.1', port: 0 }]
   const gateway = createGateway({ host: bare, listeners })
   const [bound] = await gateway.listen()
@@ -36,9 +36,15 @@ test('what needs a port that the host lacks is neither listed nor served', async
     const listed = new Set((await client.request(apis.apiVersions, 4, software)).apiKeys.map(key => key.apiKey))
     const all = handlersFor(served.host).map(({ api }) => api.key)
     const missing = all.filter(key => !listed.has(key)).sort((a, b) => a - b)
-    const { describeConfigs, electLeaders, alterPartitionReassignments } = apis
+    const { describeConfigs, describeLogDirs, electLeaders, alterPartitionReassignments } = apis
     const { listPartitionReassignments, describeQuorum, unregisterBroker } = apis
-    const optional = [describeConfigs, electLeaders, alterPartitionReassignments, listPartitionReassignments]
+    const optional = [
+      describeConfigs,
+      describeLogDirs,
+      electLeaders,
+      alterPartitionReassignments,
+      listPartitionReassignments
+    ]
     expect(missing).toEqual([...optional, describeQuorum, unregisterBroker].map(api => api.key))
     await expect(client.request(apis.describeQuorum, 2, { topics: [] })).rejects.toThrow('closed')
   } finally {

@@ -1,7 +1,7 @@
 /**
- * What operators' tools ask for: elections, reassignments, the metadata quorum, brokers that are gone, settings.
+ * What operators' tools ask for: elections, reassignments, the metadata quorum, brokers that are gone, settings, disks.
  *
- * Both ports are optional in `GatewayHost`: the gateway serves, and ApiVersions lists, only what its host can do. Any shard
+ * All ports here are optional in `GatewayHost`: the gateway serves, and ApiVersions lists, only what its host can do. Any shard
  * may be asked; getting the question to the controller is the host's business. Broker ids are those that clients know.
  * Deadlines end in REQUEST_TIMED_OUT; an unreachable controller in NOT_CONTROLLER, which makes clients ask again.
  */
@@ -137,4 +137,32 @@ export type ConfigsView = { readonly kind: 'done'; readonly configs: readonly Co
 export interface ConfigsPort {
   /** Every setting of each resource; one result a resource, in order. The gateway picks what the client asked for. */
   describe(resources: readonly ConfigResource[]): Promise<readonly ConfigsView[]>
+}
+
+/** A data folder of this broker. */
+export type LogDirView = {
+  /** Absolute. */
+  readonly path: string
+} & (
+  | {
+      readonly kind: 'healthy'
+      /** Of the file system; -1 when unknown. */
+      readonly totalBytes: number
+      readonly usableBytes: number
+      readonly replicas: readonly ReplicaSize[]
+    }
+  /** KAFKA_STORAGE_ERROR: the disk failed. */
+  | { readonly kind: 'refused'; readonly error: ErrorName }
+)
+
+/** A replica in a data folder. */
+export interface ReplicaSize extends TopicPartition {
+  readonly sizeBytes: number
+  /** What it lacks of the committed records, in offsets. */
+  readonly offsetLag: number
+}
+
+export interface LogDirsPort {
+  /** The data folders of the host's own broker with everything in them. The gateway picks what the client asked for. */
+  describe(): Promise<readonly LogDirView[]>
 }

@@ -9,6 +9,8 @@ import type {
   ConfigsPort,
   ConfigsView,
   ElectionKind,
+  LogDirsPort,
+  LogDirView,
   PartitionResult,
   PartitionResults,
   QuorumView,
@@ -102,5 +104,13 @@ export class MemoryConfigs implements ConfigsPort {
   describe(resources: readonly ConfigResource[]): Promise<readonly ConfigsView[]> {
     this.calls.push(resources)
     return Promise.resolve(resources.map(() => this.refusal ?? { kind: 'done', configs: this.configs }))
+  }
+}
+
+export class MemoryLogDirs implements LogDirsPort {
+  logDirs: LogDirView[] = []
+
+  describe(): Promise<readonly LogDirView[]> {
+    return Promise.resolve(this.logDirs)
   }
 }

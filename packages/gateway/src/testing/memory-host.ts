@@ -20,7 +20,7 @@ import type {
   TopicView
 } from '../ports.ts'
 import { SystemClock } from './clocks.ts'
-import { MemoryAdministration, MemoryConfigs } from './memory-administration.ts'
+import { MemoryAdministration, MemoryConfigs, MemoryLogDirs } from './memory-administration.ts'
 import { MemoryPartition } from './memory-partition.ts'
 
 interface MemoryTopic {
@@ -39,6 +39,7 @@ export class MemoryHost implements GatewayHost {
   readonly cluster: MemoryCluster
   readonly administration = new MemoryAdministration()
   readonly configs = new MemoryConfigs()
+  readonly logDirs = new MemoryLogDirs()
   readonly admission = new MemoryAdmission()
   readonly log = new MemoryLog()
   /** Where coordinators are said to be; an error name: nowhere. */

@@ -227,13 +227,55 @@ test('a quorum that cannot be reached is an error of the whole answer', async ()
 })
 
 test('UnregisterBroker forgets a broker or says why not', async () => {
-  const done = await client.request(apis.unregisterBroker, 0, { brokerId: 3000 })
+  const done = await client.request(apis.unregisterBroker, 0, { brokerId: 1 })
   expect(done).toMatchObject({ errorCode: 0, errorMessage: null })
-  expect(administration.calls).toEqual([['unregisterBroker', 3000]])
-  administration.refusal = { kind: 'refused', error: 'BROKER_ID_NOT_REGISTERED', message: null }
-  const refused = await client.request(apis.unregisterBroker, 0, { brokerId: 99 })
-  expect(refused).toMatchObject({
+  expect(administration.calls).toEqual([['unregisterBroker', 1]])
+  const unknown = await client.request(apis.unregisterBroker, 0, { brokerId: 99 })
+  expect(unknown).toMatchObject({
     errorCode: errorCode('BROKER_ID_NOT_REGISTERED'),
-    errorMessage: errorMessage('BROKER_ID_NOT_REGISTERED')
+    errorMessage: 'Broker ID 99 is not currently registered'
   })
+  expect(administration.calls).toHaveLength(1)
+  administration.refusal = { kind: 'refused', error: 'INVALID_REQUEST', message: 'it still has replicas' }
+  const refused = await client.request(apis.unregisterBroker, 0, { brokerId: 1 })
+  expect(refused).toMatchObject({ errorCode: errorCode('INVALID_REQUEST'), errorMessage: 'it still has replicas' })
+})
+
+test('every version of DescribeLogDirs tells folders, what is in them, and newer ones how much fits', async () => {
+  const replica = (topic: string, partition: number) => ({ topic, partition, sizeBytes: 100 + partition, offsetLag: 7 })
+  const replicas = [replica('a', 0), replica('b', 0), replica('a', 2)]
+  served.host.logDirs.logDirs = [
+    { kind: 'healthy', path: '/data/one', totalBytes: 5_000_000_000, usableBytes: 4_000_000_000, replicas },
+    { kind: 'refused', path: '/data/two', error: 'KAFKA_STORAGE_ERROR' }
+  ]
+  const told = (partitionIndex: number) => ({
+    partitionIndex,
+    partitionSize: BigInt(100 + partitionIndex),
+    offsetLag: 7n,
+    isFutureKey: false
+  })
+  for (let version = 1; version <= 5; version++) {
+    const all = await client.request(apis.describeLogDirs, version, { topics: null })
+    expect(all.results).toMatchObject([
+      {
+        errorCode: 0,
+        logDir: '/data/one',
+        topics: [
+          { name: 'a', partitions: [told(0), told(2)] },
+          { name: 'b', partitions: [told(0)] }
+        ],
+        totalBytes: version >= 4 ? 5_000_000_000n : -1n,
+        usableBytes: version >= 4 ? 4_000_000_000n : -1n
+      },
+      { errorCode: errorCode('KAFKA_STORAGE_ERROR'), logDir: '/data/two', topics: [] }
+    ])
+    const topics = [
+      { topic: 'a', partitions: [2, 9] },
+      { topic: 'nope', partitions: [0] }
+    ]
+    const some = await client.request(apis.describeLogDirs, version, { topics })
+    expect(some.results[0]?.topics).toEqual([{ name: 'a', partitions: [told(2)] }])
+    const none = await client.request(apis.describeLogDirs, version, { topics: [] })
+    expect(none.results.map(each => each.topics)).toEqual([[], []])
+  }
 })

@@ -9,7 +9,12 @@ export function unregisterBrokerHandler(administration: AdministrationPort): Han
   return {
     api: apis.unregisterBroker,
     versions: { min: 0, max: 0 },
-    async handle(_context, { brokerId }) {
+    async handle(context, { brokerId }) {
+      const known = context.host.cluster
+        .view()
+        .brokers(context.dial)
+        .some(({ id }) => id === brokerId)
+      if (!known) return refused('BROKER_ID_NOT_REGISTERED', `Broker ID ${brokerId} is not currently registered`)
       const outcome = await administration.unregisterBroker(brokerId)
       return outcome.kind === 'refused' ? refused(outcome.error, outcome.message) : { errorMessage: null }
     },
