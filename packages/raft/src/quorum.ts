@@ -23,9 +23,9 @@ export function majorityOf(voterCount: number): number {
  *   The leader's own is what its own disk has confirmed.
  */
 export function committedIndex(membership: Membership, matchIndexOf: (voter: ReplicaId) => number): number {
-  let committed = Number.MAX_SAFE_INTEGER
-  for (const voters of voterSets(membership)) committed = Math.min(committed, majorityIndex(voters, matchIndexOf))
-  return committed
+  if (membership.kind === 'simple') return majorityIndex(membership.voters, matchIndexOf)
+  const incoming = majorityIndex(membership.incoming, matchIndexOf)
+  return Math.min(incoming, majorityIndex(membership.outgoing, matchIndexOf))
 }
 
 /**
@@ -44,10 +44,19 @@ export function voteResult(membership: Membership, voteOf: (voter: ReplicaId) =>
   return result
 }
 
+/** The highest of the voters' indexes that a majority reaches. Called for every commit: it allocates nothing. */
 function majorityIndex(voters: readonly ReplicaId[], matchIndexOf: (voter: ReplicaId) => number): number {
   assert(voters.length > 0, 'a membership has voters')
-  const descending = voters.map(matchIndexOf).sort((left, right) => right - left)
-  return descending[majorityOf(voters.length) - 1]!
+  const needed = majorityOf(voters.length)
+  let highest = -1
+  for (const voter of voters) {
+    const index = matchIndexOf(voter)
+    if (index <= highest) continue
+    let reached = 0
+    for (const other of voters) if (matchIndexOf(other) >= index) reached++
+    if (reached >= needed) highest = index
+  }
+  return highest
 }
 
 function majorityVote(voters: readonly ReplicaId[], voteOf: (voter: ReplicaId) => boolean | undefined): VoteResult {

@@ -69,11 +69,14 @@ export function onHardStateSaved<Payload>(replica: Replica<Payload>, revision: n
 }
 
 export function onElectionTimeout<Payload>(replica: Replica<Payload>): void {
-  replica.restartElectionTimer()
   // While the disk has not taken its own vote, another term would not help.
-  if (replica.role.kind === 'candidate' && !replica.isSaved) return
-  if (replica.isElectable && replica.config.priority > 0) campaign(replica, false)
-  else becomeFollower(replica, replica.term, undefined)
+  const waits = replica.role.kind === 'candidate' && !replica.isSaved
+  if (!waits && replica.isElectable && replica.config.priority > 0) {
+    campaign(replica, false)
+    return
+  }
+  replica.restartElectionTimer()
+  if (!waits) becomeFollower(replica, replica.term, undefined)
 }
 
 /**

@@ -2,7 +2,7 @@
  * Repair of damaged entries from peers. The replica remembers the terms of what it cannot read; a peer that has the same term
  * at the end of the damaged range has the same entries (log matching), so what it sends are the same ones, committed or not.
  */
-import type { EntryId, IndexRange } from '../entries.ts'
+import type { IndexRange } from '../entries.ts'
 import type { Message } from '../messages.ts'
 import { lastIndexOf, sendMatched } from './following.ts'
 import { membersOf } from './membership-history.ts'
@@ -34,9 +34,7 @@ export function tickRepair<Payload>(replica: Replica<Payload>, count: number): v
   replica.repairTicksLeft -= count
   if (replica.repairTicksLeft > 0) return
   replica.repairTicksLeft = replica.config.electionTicks
-  const members = memberships.current === undefined ? [] : membersOf(memberships.current)
-  // A replica that lags may know only memberships of the past; who leads it is there now.
-  const known = replica.leader === undefined ? members : [replica.leader, ...members]
+  // In turn the leader, who is there also when this replica knows only memberships of the past, and the others.
   const others = memberships.current === undefined ? [] : membersOf(memberships.current).filter(id => id !== from)
   const attempt = replica.repairAttempts++
   const to = attempt % 2 === 0 && replica.leader !== undefined ? replica.leader : others[(attempt >> 1) % others.length]

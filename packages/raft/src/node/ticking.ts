@@ -63,7 +63,8 @@ function isSettled<Payload>(replica: Replica<Payload>, leadership: Leadership): 
   if (replica.transfer !== undefined || leadership.round !== undefined || leadership.waitingReads.length > 0)
     return false
   for (const peer of leadership.peerList) if (!peer.unreachable && !peer.isCaughtUp(log.lastIndex)) return false
-  return voteResult(membership, voter => voter === replica.id || !leadership.peers.get(voter)!.unreachable) === 'won'
+  // Who sleeps does not notice any more that it leads nobody.
+  return voteResult(membership, voter => voter === replica.id || leadership.peers.get(voter)!.active) === 'won'
 }
 
 export function ticksUntilDue<Payload>(replica: Replica<Payload>): number {

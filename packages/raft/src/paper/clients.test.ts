@@ -234,7 +234,7 @@ describe('Sleep', () => {
   test('A leader that is woken must hear from a quorum again, else it steps down.', () => {
     const world = asleep()
     world.host(1).run(world.host(1).node.wake())
-    for (let tick = 0; tick < 21; tick++) {
+    for (let tick = 0; tick < 12; tick++) {
       world.tick(1)
       world.drop()
     }

@@ -19,9 +19,10 @@ describe('5.1: terms', () => {
   })
 
   test('A message of a former term changes nothing, and its sender is told the present one.', () => {
-    const world = new World({ voters: [1, 2, 3], config: awake })
+    const world = new World({ voters: [1, 2, 3], config: { ...rash, checkQuorum: true } })
     world.elect(1)
-    world.elect(2)
+    world.accepted(1, world.host(1).node.transferLeadership(2))
+    world.settle()
     const { term } = world.host(3).node
     const last = world.host(3).node.lastIndex
     const previous = { index: last, term: term - 1 }

@@ -36,7 +36,7 @@ describe('6: cluster membership changes', () => {
   test('While joint, a candidate needs both majorities.', () => {
     const world = new World({ voters: [1, 2, 3], waiting: [4, 5], config: { ...awake, preVote: false } })
     world.elect(1)
-    world.changeMembership(1, [1, 4, 5])
+    world.changeMembership(1, [2, 4, 5])
     world.deliver({ to: 2 })
     world.host(2).flush()
     world.drop()
@@ -60,8 +60,8 @@ describe('6: cluster membership changes', () => {
   test('Voters that become learners are that only when the joint membership is left.', () => {
     const current: Membership = { kind: 'simple', voters: [1, 2, 3], learners: [4] }
     const joint = enterMembership(current, [1, 4], [2, 5])
+    assert.ok(joint?.kind === 'joint')
     assert.deepEqual(joint, { kind: 'joint', incoming: [1, 4], outgoing: [1, 2, 3], learners: [5], learnersNext: [2] })
-    assert.ok(joint.kind === 'joint')
     assert.deepEqual(leaveMembership(joint), { kind: 'simple', voters: [1, 4], learners: [5, 2] })
   })
 

@@ -29,6 +29,8 @@ export interface Which {
 export class World {
   readonly hosts = new Map<ReplicaId, MemoryHost>()
   network: Message<Payload>[] = []
+  /** Everything that was sent so far, lost or not. */
+  readonly #sent: Message<Payload>[] = []
   /** Every effect so far, by replica. */
   readonly effects = new Map<ReplicaId, Effect<Payload>[]>()
 
@@ -41,7 +43,10 @@ export class World {
       const host: MemoryHost = new MemoryHost({
         config: { ...defaultRaftConfig, random: bound => (id - 1) % bound, ...config, id },
         bootstrap: waiting.includes(id) ? undefined : bootstrap,
-        send: message => void this.network.push(message),
+        send: message => {
+          this.network.push(message)
+          this.#sent.push(message)
+        },
         observe: effect => {
           effects.push(effect)
           observe?.(host, effect)
@@ -135,10 +140,11 @@ export class World {
     this.accepted(id, this.host(id).node.proposeMembership({ voters, learners }))
   }
 
-  /** What a replica sent of a kind and did not lose; also what is not delivered yet. */
+  /** What a replica sent of a kind, lost or not. */
   sent<Kind extends Message<Payload>['kind']>(id: ReplicaId, kind: Kind): Extract<Message<Payload>, { kind: Kind }>[] {
-    const messages = this.seen(id, 'send').map(effect => effect.message)
-    return messages.filter((message): message is Extract<Message<Payload>, { kind: Kind }> => message.kind === kind)
+    return this.#sent.filter(
+      (message): message is Extract<Message<Payload>, { kind: Kind }> => message.from === id && message.kind === kind
+    )
   }
 
   /** Effects of a kind that a replica had. */
