@@ -207,4 +207,58 @@ describe('a cluster in this process', () => {
     expect(errorName(elected.replicaElectionResults[0]?.partitionResult[0]?.errorCode ?? -1)).toBe('NONE')
     expect((await partitionsOf(client, 'one'))[0]?.leaderId).toBe(before?.leaderId)
   })
+
+  it('takes in a new node, gives it replicas, and replaces with it one that is lost for good', async () => {
+    const cluster = await start()
+    const client = await connect(cluster, 0)
+    const { topicId } = await createTopic(client, 'safe', 6, 3)
+    await cluster.stopNode(1)
+    expect(await cluster.addNode()).toBe(3)
+    await until(
+      () => cluster.operate(0, 'decommission', { nodeId: 1, dryRun: true }) as Promise<{ possible: boolean }>,
+      ({ possible }) => possible
+    )
+    await cluster.operate(0, 'decommission', { nodeId: 1, dryRun: false })
+    const partitions = await until(
+      () => partitionsOf(client, 'safe'),
+      all => all.every(p => p.isrNodes.length === 3 && p.leaderId >= 0 && !p.replicaNodes.includes(1000))
+    )
+    for (const [index, { leaderId, replicaNodes }] of partitions.entries()) {
+      expect(replicaNodes).toContain(3000)
+      const sent = await until(
+        async () => produce(await connect(cluster, leaderId), topicId, index),
+        ({ error }) => error === 'NONE'
+      )
+      expect(sent.baseOffset).toBe(0n)
+    }
+    await until(
+      () => cluster.operate(3, 'describeCluster', {}) as Promise<{ nodes: { nodeId: number }[] }>,
+      ({ nodes }) => String(nodes.map(({ nodeId }) => nodeId)) === '0,2,3'
+    )
+    await cluster.stopNode(2)
+    expect((await createTopic(client, 'later', 1, 2)).error).toBe('NONE')
+  })
+
+  it('keeps everything over a stop of all its nodes', async () => {
+    const cluster = await start({ shardCount: 2 })
+    const client = await connect(cluster, 0)
+    const { topicId } = await createTopic(client, 'kept', 4, 3)
+    for (const [index, { leaderId }] of (await partitionsOf(client, 'kept')).entries()) {
+      expect((await produce(await connect(cluster, leaderId), topicId, index)).error).toBe('NONE')
+    }
+    await Promise.all([0, 1, 2].map(nodeId => cluster.stopNode(nodeId)))
+    await Promise.all([0, 1, 2].map(nodeId => cluster.startNode(nodeId)))
+    const again = await connect(cluster, 1001)
+    const partitions = await until(
+      () => partitionsOf(again, 'kept'),
+      all => all.length === 4 && all.every(p => p.leaderId >= 0)
+    )
+    for (const [index, { leaderId }] of partitions.entries()) {
+      const sent = await until(
+        async () => produce(await connect(cluster, leaderId), topicId, index),
+        ({ error }) => error === 'NONE'
+      )
+      expect(sent.baseOffset).toBe(1n)
+    }
+  })
 })

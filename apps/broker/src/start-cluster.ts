@@ -13,12 +13,14 @@
 import { createServer } from 'node:net'
 import { MemoryPeerNetwork } from '@milena/shard-scheduler'
 import type { Logger } from 'pino'
+import { claimNode } from './claim-node.ts'
+import type { NodeCandidate } from './cluster/discovery.ts'
 import type { OperationName } from './cluster/operations.ts'
 import type { NodeDescription } from './controller/cluster-state.ts'
 import { newUuid, type Membership } from './data-folder.ts'
 import { memoryStorage, startEmbeddedNode, type EmbeddedNode, type MemoryStorage } from './embedded-node.ts'
 import { createLogger } from './logging.ts'
-import { describeNode, planListeners } from './node-plan.ts'
+import { DEFAULT_RPC, describeNode, planListeners } from './node-plan.ts'
 import type { ShardStatus } from './shard.ts'
 import type { BrokerSettings } from './settings/broker-settings.ts'
 import { embeddedSettings, type StartBrokerOptions } from './start-broker.ts'
@@ -50,11 +52,16 @@ export interface EmbeddedCluster {
   stopNode(nodeId: number): Promise<void>
   /** Starts a node that was stopped, with all that it stored. */
   startNode(nodeId: number): Promise<void>
+  /** A new node with an empty disk joins; resolves with the number that the cluster gives it. */
+  addNode(): Promise<number>
   readonly network: MemoryPeerNetwork
   stop(): Promise<void>
 }
 
-const RPC_PORT = 33_145
+/** Between the addresses of nodes in the network in memory. */
+const RPC_PORT_STEP = 100
+/** A number that no shard has, for a node that has none yet. */
+const NOBODY = 2 ** 31 - 1
 /** Attempts to find ports that follow each other. */
 const PORT_ATTEMPTS_MAX = 50
 
@@ -62,76 +69,147 @@ const PORT_ATTEMPTS_MAX = 50
 interface Plan {
   readonly settings: BrokerSettings
   readonly node: NodeDescription
+  readonly membership: Membership
   readonly storage: readonly MemoryStorage[]
 }
 
 /** Starts a cluster; resolves when every node serves clients. */
 export async function startCluster(options: StartClusterOptions = {}): Promise<EmbeddedCluster> {
-  const shardCount = options.shardCount ?? 1
-  const network = new MemoryPeerNetwork()
-  const plans: Plan[] = []
-  for (let nodeId = 0; nodeId < (options.nodes ?? 3); nodeId++) plans.push(await planNode(options, nodeId, shardCount))
-  const founders = plans.map(({ node }) => node)
-  const membership: Omit<Membership, 'nodeId'> = { clusterId: newUuid(), founders, nodes: founders }
-  const log = options.log ?? createLogger(plans[0]?.settings['log.level'] ?? 'warn', {})
-  const running = new Map<number, EmbeddedNode>()
+  const cluster = new MemoryCluster(options)
+  await cluster.form(options.nodes ?? 3)
+  return cluster
+}
 
-  const startNode = async (nodeId: number): Promise<void> => {
-    const plan = plans[nodeId]
-    if (plan === undefined || running.has(nodeId)) return
-    const { settings, node, storage } = plan
+class MemoryCluster implements EmbeddedCluster {
+  readonly network = new MemoryPeerNetwork()
+  readonly #options: StartClusterOptions
+  readonly #shardCount: number
+  readonly #plans = new Map<number, Plan>()
+  readonly #running = new Map<number, EmbeddedNode>()
+  #log: Logger | undefined
+  /** Nodes so far, for addresses of their own. */
+  #count = 0
+
+  constructor(options: StartClusterOptions) {
+    this.#options = options
+    this.#shardCount = options.shardCount ?? 1
+    this.#log = options.log
+  }
+
+  get bootstrapServers(): string {
+    return [...this.#plans.values()].flatMap(({ node }) => addressesOf(node)).join(',')
+  }
+
+  get clusterId(): string {
+    return this.#plans.values().next().value?.membership.clusterId ?? ''
+  }
+
+  addressesOf(nodeId: number): readonly string[] {
+    const plan = this.#plans.get(nodeId)
+    return plan === undefined ? [] : addressesOf(plan.node)
+  }
+
+  status(nodeId: number): readonly ShardStatus[] {
+    return this.#running.get(nodeId)?.status() ?? []
+  }
+
+  operate(nodeId: number, name: OperationName, request: object): Promise<object> {
+    const node = this.#running.get(nodeId)
+    if (node === undefined) return Promise.reject(new Error(`node ${nodeId} does not run`))
+    return node.operations.run(name, request)
+  }
+
+  /** The nodes of a new cluster, all at once. */
+  async form(count: number): Promise<void> {
+    const parts: { settings: BrokerSettings; node: NodeDescription }[] = []
+    for (let nodeId = 0; nodeId < count; nodeId++) {
+      const { settings, candidate } = await this.#newNode()
+      parts.push({ settings, node: { ...candidate, nodeId } })
+    }
+    const founders = parts.map(({ node }) => node)
+    const common = { clusterId: newUuid(), founders, nodes: founders }
+    for (const { settings, node } of parts) {
+      const membership = { ...common, nodeId: node.nodeId }
+      this.#plans.set(node.nodeId, { settings, node, membership, storage: memoryStorage(this.#shardCount) })
+    }
+    await Promise.all(founders.map(({ nodeId }) => this.startNode(nodeId)))
+  }
+
+  async addNode(): Promise<number> {
+    const { settings, candidate } = await this.#newNode()
+    const identity = await claimNode({
+      folder: { instance: candidate.instance, shardCount: this.#shardCount, membership: undefined },
+      node: candidate,
+      nodeId: undefined,
+      rpc: {
+        listen: candidate.rpc,
+        advertised: candidate.rpc,
+        seeds: [...this.#plans.values()].map(({ node }) => node.rpc)
+      },
+      openPeers: listen => Promise.resolve(this.network.open({ self: NOBODY, listen })),
+      save: () => undefined,
+      clock: systemClock,
+      log: this.#logger(settings)
+    })
+    const node = { ...candidate, nodeId: identity.nodeId }
+    this.#plans.set(node.nodeId, { settings, node, membership: identity, storage: memoryStorage(this.#shardCount) })
+    await this.startNode(node.nodeId)
+    return node.nodeId
+  }
+
+  async startNode(nodeId: number): Promise<void> {
+    const plan = this.#plans.get(nodeId)
+    if (plan === undefined || this.#running.has(nodeId)) return
+    const { settings, node, storage, membership } = plan
     const started = await startEmbeddedNode({
       settings,
-      identity: { ...membership, nodeId, instance: node.instance, shardCount },
+      identity: { ...membership, instance: node.instance, shardCount: this.#shardCount },
       node,
-      listeners: planListeners(settings, shardCount),
+      listeners: planListeners(settings, this.#shardCount),
       storage,
-      openPeers: (self, shard) => network.open({ self, listen: { host: node.rpc.host, port: node.rpc.port + shard } }),
+      openPeers: (self, shard) =>
+        this.network.open({ self, listen: { host: node.rpc.host, port: node.rpc.port + shard } }),
       clock: systemClock,
-      log: log.child({ node: nodeId })
+      log: this.#logger(settings).child({ node: nodeId })
     })
-    running.set(nodeId, started)
+    this.#running.set(nodeId, started)
   }
-  const stopNode = async (nodeId: number): Promise<void> => {
-    const node = running.get(nodeId)
-    running.delete(nodeId)
+
+  async stopNode(nodeId: number): Promise<void> {
+    const node = this.#running.get(nodeId)
+    this.#running.delete(nodeId)
     await node?.stop()
   }
-  await Promise.all(plans.map((_, nodeId) => startNode(nodeId)))
-  const addresses = plans.map((_, nodeId) => running.get(nodeId)?.addresses ?? [])
-  return {
-    bootstrapServers: addresses.flat().join(','),
-    clusterId: membership.clusterId,
-    addressesOf: nodeId => addresses[nodeId] ?? [],
-    status: nodeId => running.get(nodeId)?.status() ?? [],
-    operate: (nodeId, name, request) => {
-      const node = running.get(nodeId)
-      return node === undefined
-        ? Promise.reject(new Error(`node ${nodeId} does not run`))
-        : node.operations.run(name, request)
-    },
-    startNode,
-    stopNode,
-    network,
-    stop: async () => {
-      await Promise.all([...running.keys()].map(stopNode))
-    }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#running.keys()].map(nodeId => this.stopNode(nodeId)))
+  }
+
+  async #newNode(): Promise<{ settings: BrokerSettings; candidate: NodeCandidate }> {
+    const place = this.#count++
+    const settings = embeddedSettings({
+      ...this.#options.settings,
+      'broker.rack': this.#options.racks?.[place] ?? '',
+      listeners: `PLAINTEXT://127.0.0.1:${await freePorts(this.#shardCount)}`
+    })
+    const rpc = { host: '127.0.0.1', port: DEFAULT_RPC.port + place * RPC_PORT_STEP }
+    const identity = { instance: newUuid(), shardCount: this.#shardCount }
+    return { settings, candidate: describeNode(settings, identity, planListeners(settings, this.#shardCount), rpc) }
+  }
+
+  #logger(settings: BrokerSettings): Logger {
+    return (this.#log ??= createLogger(settings['log.level'], {}))
   }
 }
 
-async function planNode(options: StartClusterOptions, nodeId: number, shardCount: number): Promise<Plan> {
-  const port = await freePorts(shardCount)
-  const settings = embeddedSettings({
-    ...options.settings,
-    'broker.rack': options.racks?.[nodeId] ?? '',
-    listeners: `PLAINTEXT://127.0.0.1:${port}`
-  })
-  const listeners = planListeners(settings, shardCount)
-  const candidate = describeNode(settings, { instance: newUuid(), shardCount }, listeners, {
-    host: '127.0.0.1',
-    port: RPC_PORT + nodeId * 1000
-  })
-  return { settings, node: { ...candidate, nodeId }, storage: memoryStorage(shardCount) }
+/** host:port of every shard. */
+function addressesOf({ listeners, shardCount }: NodeDescription): string[] {
+  const [first] = listeners
+  if (first === undefined) return []
+  return Array.from(
+    { length: shardCount },
+    (_, shard) => `${first.host}:${first.port + (first.portPerShard ? shard : 0)}`
+  )
 }
 
 /** The first of `count` ports in a row that are free now. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { apply } from './apply.ts'
-import { planBalance, planEvacuation, replicaCountOf } from './balance-plan.ts'
+import { planBalance, planEvacuation, replicaCountOf, type PlannedMove } from './balance-plan.ts'
 import { wantedReplicas } from './cluster-keeper.ts'
 import { brokersOf, emptyState, nodeOf, type ClusterState, type NodeDescription } from './cluster-state.ts'
 import type { Command } from './commands.ts'
@@ -36,7 +36,7 @@ function withTopic(state: ClusterState, name: string, partitions: number, factor
 }
 
 /** The state after all moves are done. */
-function moved(state: ClusterState, moves: ReturnType<typeof planBalance>): ClusterState {
+function moved(state: ClusterState, moves: readonly PlannedMove[]): ClusterState {
   const plain = moves.map(({ topicId, partition, target }) => ({ topicId, partition, target }))
   return run(
     state,

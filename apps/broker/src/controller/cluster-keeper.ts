@@ -35,6 +35,8 @@ export class ClusterKeeper {
   readonly #options: ClusterKeeperOptions
   #busy = false
   #again = false
+  /** A change of the controller's own replicas is under way; it can take as long as a new one needs to catch up. */
+  #changing = false
   #unevenLooks = 0
   #cancelTimer: (() => void) | undefined
   #closed = false
@@ -75,7 +77,7 @@ export class ClusterKeeper {
         this.#again = false
         await this.#form()
         await this.#evacuate()
-        await this.#keepReplicas()
+        this.#keepReplicas()
       }
     } catch (error) {
       this.#failed(error)
@@ -96,14 +98,22 @@ export class ClusterKeeper {
   }
 
   /** Every node's first shard: up to five voters, the others learners. Nodes that are leaving vote as long as they must. */
-  async #keepReplicas(): Promise<void> {
+  #keepReplicas(): void {
     const { log, logger } = this.#options
     const { membership } = log.quorum()
-    if (membership.joint || membership.voters.length === 0) return
+    if (this.#changing || membership.joint || membership.voters.length === 0) return
     const wanted = wantedReplicas(log.state, membership.voters)
     if (sameSet(wanted.voters, membership.voters) && sameSet(wanted.learners, membership.learners)) return
-    const done = await log.changeReplicas(wanted.voters, wanted.learners)
-    if (done) logger.info(wanted, 'replicas of the controller changed')
+    this.#changing = true
+    log
+      .changeReplicas(wanted.voters, wanted.learners)
+      .then(done => {
+        if (done) logger.info(wanted, 'replicas of the controller changed')
+      })
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => {
+        this.#changing = false
+      })
   }
 
   async #evacuate(): Promise<void> {

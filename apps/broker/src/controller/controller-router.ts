@@ -5,6 +5,7 @@
  * A question may be asked twice when an answer was lost; the controller's requests are made so that this does no harm.
  */
 import { MeshError, type Mesh, type PeerNetwork } from '@milena/shard-scheduler'
+import { shardOf } from './cluster-state.ts'
 import type { CommandLog } from './command-log.ts'
 import { NotLeaderError, type Controller } from './controller.ts'
 import { decodeMessage, encodeMessage, meshServices, peerServices, type Question, type Reply } from './messages.ts'
@@ -13,6 +14,8 @@ import type { MetadataPublisher } from './metadata-publisher.ts'
 /** Pauses before asking again: short at first, twice as long each time. */
 const RETRY_MS_MIN = 2
 const RETRY_MS_MAX = 50
+/** The shard of each node that has a replica of the controller's log. */
+const METADATA_SHARD = 0
 /** Longest that one attempt may take: the leader may be gone without a word. */
 const ATTEMPT_MS = 5_000
 
@@ -23,11 +26,14 @@ export interface ControllerRouterOptions {
   readonly publisher: MetadataPublisher
   readonly mesh: Mesh
   readonly peers: PeerNetwork
+  /** Who leads the controller by what other shards say, -1 when nobody said so. */
+  readonly announcedLeader: () => number
   readonly clock: { monotonic(): number; after(delayMs: number, callback: () => void): () => void }
 }
 
 export class ControllerRouter {
   readonly #options: ControllerRouterOptions
+  #guesses = 0
 
   constructor(options: ControllerRouterOptions) {
     this.#options = options
@@ -66,7 +72,7 @@ export class ControllerRouter {
 
   async #attempt(hint: number | undefined, question: Question): Promise<Reply> {
     const { self, log, peers } = this.#options
-    const target = log.leader ?? hint
+    const target = log.leader ?? hint ?? this.#guess()
     if (target === undefined || target === self) {
       return (await this.#within(question.deadlineMs, this.#handle(question))) ?? { kind: 'unavailable' }
     }
@@ -78,6 +84,15 @@ export class ControllerRouter {
       if (error instanceof MeshError) return { kind: 'unavailable' }
       throw error
     }
+  }
+
+  /** A node that has just joined has no replica of the log yet: it goes by hearsay, or asks one after the other. */
+  #guess(): number | undefined {
+    const { announcedLeader, peers } = this.#options
+    const announced = announcedLeader()
+    if (announced >= 0) return announced
+    const others = [...peers.reachable].filter(id => shardOf(id) === METADATA_SHARD).sort((a, b) => a - b)
+    return others[this.#guesses++ % Math.max(1, others.length)]
   }
 
   async #handle({ name, request }: Question): Promise<Reply> {

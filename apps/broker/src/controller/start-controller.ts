@@ -18,6 +18,8 @@ export interface ControllerRoomOptions {
   readonly log: CommandLog
   readonly mesh: Mesh
   readonly peers: PeerNetwork
+  /** See `ControllerRouterOptions`. */
+  readonly announcedLeader: () => number
   readonly clock: {
     now(): number
     monotonic(): number
@@ -34,10 +36,10 @@ export interface ControllerRoom {
 
 /** Opens it and offers its services to the shards of this node and to other nodes. */
 export function openControllerRoom(options: ControllerRoomOptions): ControllerRoom {
-  const { self, identity, settings, log, mesh, peers, clock, logger } = options
+  const { self, identity, settings, log, mesh, peers, announcedLeader, clock, logger } = options
   const publisher = new MetadataPublisher({ mesh, log, after: (ms, callback) => void clock.after(ms, callback) })
   const controller = new Controller({ log, settings, clock })
-  const router = new ControllerRouter({ self, log, controller, publisher, mesh, peers, clock })
+  const router = new ControllerRouter({ self, log, controller, publisher, mesh, peers, announcedLeader, clock })
   const keeper = new ClusterKeeper({ identity, settings, log, controller, clock, logger })
   return {
     log,

@@ -8,6 +8,7 @@ import { serveDiscovery, serveJoining } from '../cluster/discovery.ts'
 import type { LeaderTable } from '../cluster/leader-table.ts'
 import { NotAMemberError, type NodeMember } from '../cluster/node-member.ts'
 import { brokerIdOf } from '../controller/cluster-state.ts'
+import { CONTROLLER_LOG_NAME } from '../controller/command-log.ts'
 import { decodeMessage, encodeMessage, type JoinAnswer } from '../controller/messages.ts'
 import type { MetadataReplica } from '../controller/metadata-replica.ts'
 import { RaftCommandLog } from '../controller/raft-command-log.ts'
@@ -45,7 +46,17 @@ export async function openController(
     log
   })
   const self = brokerIdOf(identity.nodeId, CONTROLLER_SHARD)
-  const room = openControllerRoom({ self, identity, settings, log: commands, mesh, peers, clock, logger: log })
+  const room = openControllerRoom({
+    self,
+    identity,
+    settings,
+    log: commands,
+    mesh,
+    peers,
+    announcedLeader: () => leaders.leadershipOf(CONTROLLER_LOG_NAME)?.leader ?? -1,
+    clock,
+    logger: log
+  })
   serveDiscovery(peers, () => ({
     node: options.node,
     nodeId: identity.nodeId,
