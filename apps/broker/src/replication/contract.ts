@@ -36,7 +36,7 @@ export interface GroupRequest {
    * them waits to be added by the group's leader. Empty once the group's replicas were changed.
    */
   readonly bootstrap: readonly BrokerId[]
-  /** Other brokers that have a replica, or shall have one: whom a replica that waits to be added turns to. Default: `bootstrap`. */
+  /** Other brokers that have a replica, or shall have one: whom a replica that waits to be added turns to. Default: whoever is linked. */
   readonly peers?: () => readonly BrokerId[]
   /** Absent: a replica that is too far behind begins with what the leader's log still holds, and an empty state. */
   readonly snapshot?: GroupSnapshots

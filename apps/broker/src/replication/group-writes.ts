@@ -76,6 +76,19 @@ export class GroupWrites {
     return this.#endOffset
   }
 
+  /** Up to here the log holds what Raft believes: before whatever is still to be cut. */
+  get heldEnd(): number {
+    const { endOffset } = this.#options.log
+    if (this.#isVoid) return 0
+    if (this.#cuts === 0) return endOffset
+    let end = endOffset
+    for (const step of this.#steps) {
+      if (step.kind === 'cut') end = Math.min(end, step.offset)
+      else if (step.kind === 'clear' || step.kind === 'reset') end = 0
+    }
+    return end
+  }
+
   /** Nothing waits: a record that is appended now goes to the log at once. */
   get idle(): boolean {
     return this.#steps.length === 0

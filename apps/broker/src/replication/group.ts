@@ -86,6 +86,7 @@ export class Group implements ReplicatedLog {
   /** Tick at which it stands for election because the link to its leader's shard broke. */
   #standAt = Infinity
   #committedOffset = 0
+  #shownOffset = 0
   #ownTermIndex: Index = 0
   #heard = new Map<ReplicaId, Heard>()
   #performing = false
@@ -152,7 +153,9 @@ export class Group implements ReplicatedLog {
   }
 
   get committedOffset(): number {
-    return this.#committedOffset
+    // What is committed may still have to be written here, or to take the place of what is about to be cut.
+    this.#shownOffset = Math.max(this.#shownOffset, Math.min(this.#committedOffset, this.writes.heldEnd))
+    return this.#shownOffset
   }
 
   get membership(): ReplicatedLog['membership'] {
@@ -177,12 +180,14 @@ export class Group implements ReplicatedLog {
   followers(): readonly FollowerStatus[] {
     const { role } = this.node.status
     if (role.kind !== 'leader') return []
-    const voters = new Set(this.membership.voters)
+    const { membership } = this.node
+    const voters =
+      membership === undefined ? [] : membership.kind === 'simple' ? membership.voters : membership.incoming
     return [...role.progress].map(([replica, progress]) => {
       const heard = this.#heard.get(replica)
       return {
         brokerId: brokerOf(replica),
-        voter: voters.has(brokerOf(replica)),
+        voter: voters.includes(replica),
         matchOffset: this.writes.marks.endOffsetAt(progress.matchIndex),
         state: progress.kind,
         lastFetchMs: heard?.atMs ?? -1,

@@ -347,7 +347,7 @@ class Host implements ReplicaHost, GroupHost {
   #askToJoin(): void {
     for (const group of this.#waiting) {
       const { request, key, replica, self } = group
-      for (const peer of request.peers?.() ?? request.bootstrap) {
+      for (const peer of request.peers?.() ?? this.#options.network.reachable) {
         if (peer !== self) this.#outbox.send(key, peer, { kind: 'join', from: replica })
       }
     }
