@@ -66,6 +66,9 @@ export class MemoryShard {
   /** Folds of the groups on this shard, by name, for the store's recovery. */
   folds: (name: string) => LogFold | undefined = () => undefined
   up = false
+  /** Resolves when the present life ends. */
+  whenDown: Promise<void> = Promise.resolve()
+  #goDown: () => void = () => undefined
   #life = 0
 
   constructor(cluster: MemoryCluster, id: BrokerId, options: MemoryClusterOptions) {
@@ -84,6 +87,7 @@ export class MemoryShard {
     const { cluster, id } = { cluster: this.#cluster, id: this.id }
     this.up = true
     this.#life++
+    this.whenDown = new Promise(resolve => (this.#goDown = resolve))
     this.network = cluster.network.open({ self: id, listen: addressOf(id) })
     this.network.joinCluster('test')
     this.network.setPeers(cluster.addresses())
@@ -127,6 +131,7 @@ export class MemoryShard {
     this.up = false
     this.#cluster.network.powerOff(this.id)
     this.machine.crash(policy)
+    this.#goDown()
   }
 
   /** The process ends: peers see the connection end; the machine's memory of what was written stays. */
@@ -134,6 +139,7 @@ export class MemoryShard {
     this.up = false
     this.#cluster.network.crash(this.id)
     this.machine.crash(policy)
+    this.#goDown()
   }
 }
 
