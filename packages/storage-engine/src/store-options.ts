@@ -56,6 +56,8 @@ export interface StoreSettings {
   destageIdleMs: number
   /** Segment writes in flight during destaging. Default 8. */
   destageConcurrency: number
+  /** Destaging writes at least this much of a log piece by piece, with one flush at the end. Default 1 MiB. */
+  gentleBytesMin: number
   /** Below this many free bytes on the file system appends are refused (`no-space`). Default 64 MiB. */
   reserveBytes: number
   /** How often free space is looked at. Default 1,000 ms. */
@@ -73,6 +75,7 @@ export const defaultStoreSettings: StoreSettings = {
   checkpointBytes: 64 << 20,
   destageIdleMs: 10_000,
   destageConcurrency: 8,
+  gentleBytesMin: 1 << 20,
   reserveBytes: 64 << 20,
   spaceCheckMs: 1_000,
   openFilesMax: 512

@@ -142,8 +142,10 @@ export class Journal {
   }
 
   async #prepareRest(): Promise<void> {
+    // Commits move on to prepared files meanwhile: the order is that of the ring as it stood at the beginning.
+    const start = this.#current
     for (let step = 1; step < this.#ring.length && !this.#closed; step++) {
-      const index = (this.#current + step) % this.#ring.length
+      const index = (start + step) % this.#ring.length
       if (this.#ring[index]!.prepared) continue
       await this.#prepare(index)
       this.onRoom()

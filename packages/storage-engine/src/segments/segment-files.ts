@@ -54,11 +54,19 @@ export class SegmentFiles {
     if (entry !== undefined) await (await entry.file.catch(() => undefined))?.close()
   }
 
-  /** Removes the segment's files. Failing in the middle costs space only: nothing refers to them any more. */
-  async remove(segment: Segment): Promise<void> {
-    await this.forget(segment)
-    await this.#disk.remove(segment.path)
-    await this.#disk.remove(segment.indexPath)
+  /**
+   * Removes the files of segments of one log, durably. Nothing may refer to them any more: failing in the middle costs space
+   * only.
+   */
+  async remove(segments: readonly Segment[]): Promise<void> {
+    const written = segments.filter(({ allocatedBytes }) => allocatedBytes !== 0)
+    if (written.length === 0) return
+    for (const segment of written) {
+      await this.forget(segment)
+      await this.#disk.remove(segment.path)
+      await this.#disk.remove(segment.indexPath)
+    }
+    await this.#disk.syncDirectory(written[0]!.directory)
   }
 
   /** The folder was removed: it must be made again before a file is created in it. */

@@ -18,13 +18,13 @@ import type { SegmentFiles } from './segment-files.ts'
 
 const growBytesMin = 64 << 10
 const growBytesMax = 16 << 20
-/** Shorter ranges are written at once: opening the file a second time would cost more than it saves. */
-const gentleBytesMin = 1 << 20
 
 export class SegmentWriter {
   readonly #disk: Disk
   readonly #files: SegmentFiles
   readonly #pool: PagePool
+  /** Shorter ranges are written at once: opening the file a second time would cost more than it saves. */
+  readonly #gentleBytesMin: number
   readonly #sparePages: AlignedBuffer[] = []
   /**
    * During recovery: bytes in the file behind a range, up to the end of its last page, are kept as they are. They may belong
@@ -32,7 +32,8 @@ export class SegmentWriter {
    */
   keepsBehind = false
 
-  constructor(disk: Disk, files: SegmentFiles, pool: PagePool) {
+  constructor(disk: Disk, files: SegmentFiles, pool: PagePool, gentleBytesMin: number) {
+    this.#gentleBytesMin = gentleBytesMin
     this.#disk = disk
     this.#files = files
     this.#pool = pool
@@ -54,7 +55,7 @@ export class SegmentWriter {
     await this.#files.use(segment, 'create', async file => {
       await this.#prepare(file, tail, segment, from, to)
       const pieces = this.#pieces(tail, segment, from, to)
-      if (to - from < gentleBytesMin) return void (await Promise.all(pieces.map(write => write(file))))
+      if (to - from < this.#gentleBytesMin) return void (await Promise.all(pieces.map(write => write(file))))
       const unflushed = await this.#disk.open(segment.path, { mode: 'write', direct: true, durable: false })
       try {
         for (const write of pieces) await write(unflushed)

@@ -4,6 +4,16 @@
  */
 import { SegmentIndex } from './segment-index.ts'
 
+/** Where an entry begins. */
+export interface SegmentMark {
+  readonly offset: number
+  readonly filePosition: number
+}
+
+/** Bytes between the marks of a checkpoint at least, and how many there are at most. */
+const markBytesMin = 1 << 20
+const markCountMax = 48
+
 export class Segment {
   /** Folder of the log. */
   readonly directory: string
@@ -29,6 +39,8 @@ export class Segment {
   /** Length of the file as reserved; -1: not known yet, 0: no file. */
   allocatedBytes = 0
   readonly index: SegmentIndex
+  /** From the checkpoint: some entries of the part that the index does not cover, ascending. */
+  marks: readonly SegmentMark[] = []
 
   constructor(directory: string, baseOffset: number, startPosition: number, createdMs: number) {
     this.directory = directory
@@ -42,6 +54,35 @@ export class Segment {
   /** Log position after the last byte. */
   get endPosition(): number {
     return this.startPosition + this.byteCount
+  }
+
+  /** A few entries below `filePosition`, evenly spread: what a checkpoint keeps of the index while there is no file of it. */
+  sampleMarks(filePosition: number): SegmentMark[] {
+    const step = Math.max(markBytesMin, Math.ceil(filePosition / markCountMax))
+    const samples: SegmentMark[] = []
+    for (let position = step; position < filePosition; position += step) {
+      const mark = this.index.atPosition(position) ?? this.#markAtOrBelow(other => other.filePosition <= position)
+      if (mark.filePosition > (samples.at(-1)?.filePosition ?? 0))
+        samples.push({ offset: mark.offset, filePosition: mark.filePosition })
+    }
+    return samples
+  }
+
+  /**
+   * The nearest entry at or before `offset` that is known without reading the segment's index; undefined when it may be more
+   * than `distanceMax` bytes before it.
+   */
+  markFor(offset: number, distanceMax: number): SegmentMark | undefined {
+    const known = this.index.atOffset(offset)
+    if (known !== undefined) return known
+    const mark = this.#markAtOrBelow(other => other.offset <= offset)
+    if (mark.offset === offset) return mark
+    const next = this.marks.find(other => other.offset > offset)?.filePosition ?? this.index.coveredFrom
+    return next - mark.filePosition <= distanceMax ? mark : undefined
+  }
+
+  #markAtOrBelow(isAtOrBelow: (mark: SegmentMark) => boolean): SegmentMark {
+    return this.marks.findLast(isAtOrBelow) ?? { offset: this.baseOffset, filePosition: 0 }
   }
 
   get path(): string {

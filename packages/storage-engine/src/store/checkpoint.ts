@@ -43,6 +43,8 @@ export interface SegmentCheckpoint {
   /** int64 in decimal digits. */
   readonly maxTimestamp: string
   readonly createdMs: number
+  /** Entries that reads can begin at while the segment has no index file: [offset, file position], ascending. */
+  readonly marks?: readonly (readonly [number, number])[]
 }
 
 export const storeKey = 'store'
@@ -90,7 +92,16 @@ export function decodeJson<T>(bytes: Uint8Array): T {
 export function describeSegment(segment: Segment, position: number, endOffset: number): SegmentCheckpoint {
   const byteCount = Math.min(segment.byteCount, position - segment.startPosition)
   const maxTimestamp = String(byteCount === 0 ? -1n : segment.flushedTimestamp)
-  return { baseOffset: segment.baseOffset, byteCount, endOffset, createdMs: segment.createdMs, maxTimestamp }
+  const description = {
+    baseOffset: segment.baseOffset,
+    byteCount,
+    endOffset,
+    createdMs: segment.createdMs,
+    maxTimestamp
+  }
+  if (segment.finished && segment.index.coveredFrom === 0) return description
+  const marks = segment.sampleMarks(byteCount).map(({ offset, filePosition }) => [offset, filePosition] as const)
+  return marks.length === 0 ? description : { ...description, marks }
 }
 
 /**
@@ -132,6 +143,7 @@ export function restoreSegment(
   segment.sealed = segment.finished = segment.recorded = finished
   segment.allocatedBytes = checkpoint.byteCount === 0 ? 0 : -1
   segment.index.coveredFrom = checkpoint.byteCount
+  segment.marks = (checkpoint.marks ?? []).map(([offset, filePosition]) => ({ offset, filePosition }))
   return segment
 }
 

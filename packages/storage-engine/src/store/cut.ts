@@ -20,6 +20,7 @@ export function cutLog(log: StoreLog, segment: Segment, filePosition: number, of
   segment.byteCount = filePosition
   segment.endOffset = offset
   segment.index.truncate(filePosition)
+  segment.marks = segment.marks.filter(mark => mark.filePosition < filePosition)
   log.tail.truncate(end)
   log.endOffset = log.issuedOffset = log.flushedOffset = log.destagedOffset = offset
   log.endPosition = log.issuedPosition = log.flushedPosition = log.destagedPosition = end

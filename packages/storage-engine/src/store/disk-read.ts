@@ -22,6 +22,8 @@ import { PooledRead, emptyRead } from './tail-read.ts'
 
 const blockBytesMax = 1 << 20
 const blockBytesMin = 64 << 10
+/** What a read of a segment without an index walks over rather than having all of the segment read for an index. */
+const walkBytesMax = 32 << 20
 
 /** Bytes of one segment, read from disk. */
 export interface DiskBlock {
@@ -121,13 +123,16 @@ export class DiskReader implements BlockOwner {
     endBefore: number,
     atLeastOne: boolean
   ): Promise<ReadResult> {
-    const sequential = log.hint.offset === offset
+    const sequential = log.readers.positionAt(offset) >= 0
     const window = sequential ? blockBytesMax : maxBytes + log.options.indexIntervalBytes + pageBytes
     const hold = new Hold(this.#pool, log)
     try {
       const start = await this.#seek(log, log.segmentAt(offset), offset, window, hold)
       if (start.length > maxBytes && !atLeastOne) return emptyRead(this.#pool, offset)
-      return this.#collect(log, start, offset, maxBytes, endBefore, sequential, hold)
+      const result = this.#collect(log, start, offset, maxBytes, endBefore, sequential, hold)
+      if (result !== undefined) return result
+      const { block, at } = start
+      throw await this.#corrupt(log, block.segment, this.#format.baseOffsetAt(block.bytes, at), block, at, hold)
     } finally {
       hold.release()
     }
@@ -154,13 +159,12 @@ export class DiskReader implements BlockOwner {
         for (let length = first; length > 0 && next < end; length = this.#entryIn(block, at, next)) {
           const found = accepts(block.bytes, at)
           if (found !== undefined && this.#format.isIntact(block.bytes, at, length)) return found
-          if (found !== undefined) throw this.#corrupt(log, segment, next, block, at, hold)
+          if (found !== undefined) throw await this.#corrupt(log, segment, next, block, at, hold)
           next = this.#format.lastOffsetAt(block.bytes, at) + 1
           at += length
         }
         if (hold.outdated) return undefined
-        log.hint.offset = next
-        log.hint.position = segment.startPosition + block.filePosition + at
+        log.readers.note(offset, next, segment.startPosition + block.filePosition + at)
       }
       return undefined
     } finally {
@@ -187,29 +191,40 @@ export class DiskReader implements BlockOwner {
     const { headerBytes } = this.#format
     let { position, next } = await this.#startFor(log, segment, offset)
     let needed = headerBytes
-    for (;;) {
-      const block = await this.#blockAt(log, segment, position, needed, Math.min(window, blockBytesMax), hold)
+    for (let bytes = window; ; bytes = blockBytesMax) {
+      const block = await this.#blockAt(log, segment, position, needed, Math.min(bytes, blockBytesMax), hold)
       let at = position - block.filePosition
-      if (block.validBytes - at < needed) throw this.#corrupt(log, segment, next, block, at, hold)
-      for (let length = this.#entryIn(block, at, next); length > 0; length = this.#entryIn(block, at, next)) {
-        const lastOffset = this.#format.lastOffsetAt(block.bytes, at)
-        if (lastOffset >= offset) return { block, at, length }
-        at += length
-        next = lastOffset + 1
+      if (block.validBytes - at >= needed) {
+        for (let length = this.#entryIn(block, at, next); length > 0; length = this.#entryIn(block, at, next)) {
+          const lastOffset = this.#format.lastOffsetAt(block.bytes, at)
+          if (lastOffset >= offset) return { block, at, length }
+          at += length
+          next = lastOffset + 1
+        }
+        position = block.filePosition + at
+        needed = block.validBytes - at < headerBytes ? headerBytes : this.#lengthAt(block, at, next)
+        if (needed > 0 && position + needed <= this.#readableBytes(log, segment)) continue
       }
-      position = block.filePosition + at
-      needed = block.validBytes - at < headerBytes ? headerBytes : this.#lengthAt(block, at, next)
-      if (needed === 0 || position + needed > this.#readableBytes(log, segment))
-        throw this.#corrupt(log, segment, next, block, at, hold)
+      if (segment.index.coveredFrom <= position) throw await this.#corrupt(log, segment, next, block, at, hold)
+      // It came here without an index; the index knows the way around damage.
+      await this.#indexes.load(log, segment)
+      const mark = segment.index.atOffset(offset)!
+      position = mark.filePosition
+      next = mark.offset
+      needed = headerBytes
     }
   }
 
   async #startFor(log: StoreLog, segment: Segment, offset: number): Promise<{ position: number; next: number }> {
-    const { hint } = log
-    if (hint.offset === offset && hint.position >= segment.startPosition && hint.position < segment.endPosition)
-      return { position: hint.position - segment.startPosition, next: offset }
-    await this.#indexes.load(log, segment)
-    const mark = segment.index.atOffset(offset)!
+    const known = log.readers.positionAt(offset)
+    if (known >= segment.startPosition && known < segment.endPosition)
+      return { position: known - segment.startPosition, next: offset }
+    const hasFile = segment.finished && segment.marks.length === 0
+    let mark = hasFile ? segment.index.atOffset(offset) : segment.markFor(offset, walkBytesMax)
+    if (mark === undefined) {
+      await this.#indexes.load(log, segment)
+      mark = segment.index.atOffset(offset)!
+    }
     return { position: mark.filePosition, next: mark.offset }
   }
 
@@ -228,6 +243,7 @@ export class DiskReader implements BlockOwner {
     return lastOffsetAt.call(this.#format, block.bytes, at) < offset ? 0 : length
   }
 
+  /** The read's result; undefined when its first entry is not what was written. */
   #collect(
     log: StoreLog,
     start: Place,
@@ -236,15 +252,14 @@ export class DiskReader implements BlockOwner {
     endBefore: number,
     sequential: boolean,
     hold: Hold
-  ): ReadResult {
+  ): ReadResult | undefined {
     const { block } = start
     const { segment } = block
     let { at, length } = start
     let next = this.#format.baseOffsetAt(block.bytes, at)
     while (length > 0 && next < endBefore && (at === start.at || at + length - start.at <= maxBytes)) {
       if (!this.#format.isIntact(block.bytes, at, length)) {
-        const error = this.#corrupt(log, segment, next, block, at, hold)
-        if (at === start.at) throw error
+        if (at === start.at) return undefined
         break
       }
       next = this.#format.lastOffsetAt(block.bytes, at) + 1
@@ -252,8 +267,7 @@ export class DiskReader implements BlockOwner {
       length = this.#entryIn(block, at, next)
     }
     if (!hold.outdated) {
-      log.hint.offset = next
-      log.hint.position = segment.startPosition + block.filePosition + at
+      log.readers.note(offset, next, segment.startPosition + block.filePosition + at)
       if (sequential) this.#readAhead(log, block, at, next)
     }
     const slice = block.bytes.subarray(start.at, at)
@@ -362,7 +376,15 @@ export class DiskReader implements BlockOwner {
   }
 
   /** Records the damage: the entry when its header is plausible, otherwise up to the next index mark or the segment's end. */
-  #corrupt(log: StoreLog, segment: Segment, offset: number, block: DiskBlock, at: number, hold: Hold): StoreError {
+  async #corrupt(
+    log: StoreLog,
+    segment: Segment,
+    offset: number,
+    block: DiskBlock,
+    at: number,
+    hold: Hold
+  ): Promise<StoreError> {
+    if (!hold.outdated) await this.#indexes.load(log, segment)
     if (hold.outdated) return new StoreError('CORRUPT', `offset ${offset} was cut off meanwhile`, { log: log.name })
     const length = this.#lengthAt(block, at, offset)
     const filePosition = block.filePosition + at

@@ -96,7 +96,7 @@ async function buildParts(options: StoreOptions, settings: StoreSettings): Promi
   const files = new SegmentFiles(disk, settings.openFilesMax)
   const scanner = new SegmentScanner(disk, files, format)
   const indexes = new SegmentIndexes(disk, scanner, format, indexBytesMax)
-  const writer = new SegmentWriter(disk, files, pool)
+  const writer = new SegmentWriter(disk, files, pool, settings.gentleBytesMin)
   const journal = new Journal(disk, `${directory}/journal`, fileBytes, settings.journalFileCount)
   const tailReader = new TailReader(pool, format)
   const diskReader = new DiskReader(pool, format, files, indexes)

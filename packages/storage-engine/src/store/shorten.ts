@@ -8,7 +8,6 @@
  * Reads that are under way when entries go either return what was there or fail with `OUT_OF_RANGE`; they never see later
  * entries that took the same place.
  */
-import type { Disk } from '../disk.ts'
 import { StoreError } from '../errors.ts'
 import type { EntryFormat } from '../log-store.ts'
 import type { SegmentFiles } from '../segments/segment-files.ts'
@@ -36,7 +35,6 @@ import type { StoreLog } from './store-log.ts'
 
 /** The parts of a store that this needs. */
 export interface ShortenParts {
-  readonly disk: Disk
   readonly format: EntryFormat
   readonly clock: Clock
   readonly files: SegmentFiles
@@ -80,7 +78,7 @@ export class Shortener {
       log.removalsUnderWay++
       await this.#storeCut(log, offset)
       await log.gate.run(() => shortenFile(files, segment))
-      for (const gone of dropped) await files.remove(gone)
+      await files.remove(dropped)
       log.removalsUnderWay--
       await rebuildFold(log, engineState, indexes, scanner, format)
     })
@@ -91,7 +89,7 @@ export class Shortener {
     if (!Number.isSafeInteger(offset) || offset < 0)
       throw new StoreError('OUT_OF_RANGE', `reset to ${offset}`, { log: log.name })
     await this.#cutting(log, async () => {
-      const { committer, destager, engineState, diskReader, clock } = this.#parts
+      const { committer, destager, engineState, diskReader, files, clock } = this.#parts
       const fresh = new Segment(log.directory, offset, log.endPosition, clock.now())
       const gone = log.segments
       const changes: StateChanges = new Map()
@@ -107,7 +105,7 @@ export class Shortener {
         diskReader.invalidate(log)
         restartLog(log, fresh)
       })
-      await this.#removeAll(log, gone)
+      await files.remove(gone)
       log.removalsUnderWay--
       log.fold?.restore(undefined)
     })
@@ -172,17 +170,9 @@ export class Shortener {
     await engineState.putAll(changes)
   }
 
-  /** Removes the files of a log's former life durably: the next one may begin with the same name. */
-  async #removeAll(log: StoreLog, gone: readonly Segment[]): Promise<void> {
-    const { disk, files } = this.#parts
-    for (const segment of gone) await files.remove(segment)
-    await disk.makeDirectory(log.directory)
-    await disk.syncDirectory(log.directory)
-  }
-
   #removeInBackground(log: StoreLog, gone: readonly Segment[], files: SegmentFiles): void {
     const removal = (async () => {
-      for (const segment of gone) await files.remove(segment)
+      await files.remove(gone)
       log.removalsUnderWay--
     })()
     const settled = removal

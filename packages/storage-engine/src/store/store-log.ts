@@ -21,6 +21,7 @@ import type { Clock } from '../store-options.ts'
 import type { LogCheckpoint } from './checkpoint.ts'
 import type { DiskBlock } from './disk-read.ts'
 import { Mutex } from './mutex.ts'
+import { Readers } from './readers.ts'
 
 /** What a log asks of its store. */
 export interface LogHost {
@@ -100,8 +101,7 @@ export class StoreLog implements Log {
   /** Gone from the store; nothing works any more. */
   removed = false
   damage: Damage[] = []
-  /** Where the last read ended: the next one of a sequential reader begins there. */
-  readonly hint = { position: -1, offset: -1 }
+  readonly readers = new Readers()
   /** Blocks of this log that were read from disk, newest last. */
   readonly reads: DiskBlock[] = []
   /** One writer to the segments at a time. */
@@ -229,7 +229,7 @@ export class StoreLog implements Log {
   /** Entries were cut off. */
   becomeCut(): void {
     this.generation++
-    this.hint.offset = this.hint.position = -1
+    this.readers.forget()
   }
 
   /** Nothing more will become durable. */

@@ -108,4 +108,14 @@ describe('a store', () => {
     expect([again.startOffset, again.endOffset]).toEqual([8, 10])
     await store.close()
   })
+
+  it('goes on writing while the files of a new journal are still being prepared', async () => {
+    const { store, log } = await create(new MemoryStoreHost())
+    for (let round = 0; round < 100; round++) {
+      appendAll(log, 1, 30_000)
+      await log.flush()
+    }
+    expect(log.flushedOffset).toBe(100)
+    await store.close()
+  })
 })

@@ -2,7 +2,7 @@
  * Reads from the tail cache: synchronous, views only, no copy, no checksum (these bytes have not left memory since they were
  * appended or verified by recovery).
  *
- * Where an entry begins is found from the nearest known boundary (the last read's end, the flushed or destaged end, a mark of
+ * Where an entry begins is found from the nearest known boundary (where a reader stopped, the flushed or destaged end, a mark of
  * the sparse index) by walking entry headers, which never takes more than an index interval and one entry.
  */
 import { assert } from '../assert.ts'
@@ -77,8 +77,7 @@ export class TailReader {
     const start = this.#walk(log, from, (_, lastOffset) => lastOffset < offset)
     const limit = endBefore >= log.endOffset ? endOf(log) : this.#limit(log, start, endBefore)
     const end = limit.position - start.position <= maxBytes ? limit : this.#cut(log, start, limit, maxBytes, atLeastOne)
-    log.hint.position = end.position
-    log.hint.offset = end.offset
+    log.readers.note(offset, end.offset, end.position)
     return this.#views(log, start.position, end.position, end.position === start.position ? offset : end.offset)
   }
 
@@ -118,8 +117,8 @@ export class TailReader {
   /** The nearest known boundary at or before the entry with `offset`, if it is in the tail cache. */
   #boundaryAtOrBefore(log: StoreLog, offset: number): Boundary | undefined {
     const start = log.tail.start
-    const { hint } = log
-    if (hint.offset === offset && hint.position >= start) return { ...hint }
+    const known = log.readers.positionAt(offset)
+    if (known >= start) return { position: known, offset }
     if (offset >= log.flushedOffset && log.flushedPosition >= start)
       return this.#nearer(log, offset, { position: log.flushedPosition, offset: log.flushedOffset })
     if (offset >= log.destagedOffset && log.destagedPosition >= start)
