@@ -230,8 +230,8 @@ export interface RaftNode<Payload> {
    * not durable yet, damage is a failed write: see `resign`.
    */
   damageFound(range: IndexRange): readonly Effect<Payload>[]
-  /** Damaged entries up to and with `index` were replaced, durably. */
-  repaired(index: Index): readonly Effect<Payload>[]
+  /** The entries of a `repair`, which cover `range`, are in place again, durably. */
+  repaired(range: IndexRange): readonly Effect<Payload>[]
   /** Entries up to `before` were dropped here (retention, snapshot). Never above `commitIndex` nor `durableIndex`. */
   compacted(before: EntryId): void
 }

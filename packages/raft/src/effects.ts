@@ -61,7 +61,7 @@ export type Effect<Payload> =
    * before its end) kept.
    */
   | { readonly kind: 'installSnapshot'; readonly snapshot: SnapshotMeta; readonly entriesAfter: 'dropped' | 'kept' }
-  /** Overwrite damaged entries by these, which are the same ones; report `repaired` once durable. */
+  /** Overwrite entries, damaged ones among them, by these, which are the same ones; report `repaired` once durable. */
   | { readonly kind: 'repair'; readonly entries: readonly Entry<Payload>[] }
   /** Read a prefix of `range`, as much as is worth one message, and send it as `repairResponse`; an empty one if unreadable. */
   | { readonly kind: 'sendRepair'; readonly to: ReplicaId; readonly term: Term; readonly range: IndexRange }

@@ -98,12 +98,12 @@ function cutFrom<Payload>(replica: Replica<Payload>, index: Index): boolean {
   return replica.memberships.truncateFrom(index)
 }
 
-/** Entries that are held, some of which may be damaged here. A repair begins with the first damaged one. */
+/** Entries that are held, some of which may be damaged here: those, and what lies between. */
 function repairFrom<Payload>(replica: Replica<Payload>, entries: readonly Entry<Payload>[]): void {
-  const { damage } = replica
-  const damaged = entries.filter(entry => damage.touches(entry.index, lastIndexOf(entry) + 1))
-  const first = damaged[0]
-  if (first !== undefined && first.index <= damage.intactEnd) replica.emit({ kind: 'repair', entries: damaged })
+  const isDamaged = (entry: Entry<Payload>): boolean => replica.damage.touches(entry.index, lastIndexOf(entry) + 1)
+  const first = entries.findIndex(isDamaged)
+  if (first < 0) return
+  replica.emit({ kind: 'repair', entries: entries.slice(first, entries.findLastIndex(isDamaged) + 1) })
 }
 
 function sendRejected<Payload>(replica: Replica<Payload>, to: ReplicaId, previous: EntryId): void {

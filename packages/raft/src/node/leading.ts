@@ -12,7 +12,7 @@ import type { Membership, ReplicaId } from '../membership.ts'
 import { wakeLeader } from './heartbeats.ts'
 import { Leadership } from './leadership.ts'
 import { enterMembership, leaveMembership } from './membership-history.ts'
-import { startReads } from './reads.ts'
+import { checkReads, startReads } from './reads.ts'
 import type { Replica } from './replica.ts'
 import { sendCommitNotice, sendToAll } from './replication.ts'
 import { becomeFollower, endTransfer } from './roles.ts'
@@ -127,4 +127,8 @@ function append<Payload>(
     checkTransferTarget(replica)
   }
   sendToAll(replica, leadership)
+  if (own.kind !== 'membership') return
+  // Other majorities may agree already.
+  commitWhatIsHeld(replica, leadership)
+  checkReads(replica, leadership)
 }

@@ -226,8 +226,8 @@ class Node<Payload> implements RaftNode<Payload> {
     return this.#replica.take()
   }
 
-  repaired(index: Index): readonly Effect<Payload>[] {
-    onRepaired(this.#replica, index)
+  repaired(range: IndexRange): readonly Effect<Payload>[] {
+    onRepaired(this.#replica, range)
     return this.#replica.take()
   }
 

@@ -79,10 +79,10 @@ export function onRepairResponse<Payload>(
   if (next <= damaged.end) replica.emit({ kind: 'repair', entries })
 }
 
-/** Everything up to and with `index` is whole again. */
-export function onRepaired<Payload>(replica: Replica<Payload>, index: number): void {
+/** The entries that cover `range` are whole again; others may have been found damaged meanwhile. */
+export function onRepaired<Payload>(replica: Replica<Payload>, range: IndexRange): void {
   if (!replica.damage.any) return
-  replica.damage.removeBetween(0, index + 1)
+  replica.damage.removeBetween(range.start, range.end)
   replica.repairTicksLeft = 0
   sendMatched(replica)
 }

@@ -107,6 +107,11 @@ export class Replica<Payload> {
     return effects
   }
 
+  /** Effects wait for the next input to return them: the term that a log proved at the start. */
+  get hasEffects(): boolean {
+    return this.#unwritten || this.#effects !== undefined
+  }
+
   emit(effect: Effect<Payload>): void {
     if (this.#effects === undefined) this.#effects = [effect]
     else this.#effects.push(effect)

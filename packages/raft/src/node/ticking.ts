@@ -9,7 +9,7 @@ import { voteResult } from '../quorum.ts'
 import { onElectionTimeout } from './elections.ts'
 import { sendHeartbeats, wakeLeader } from './heartbeats.ts'
 import type { Leadership } from './leadership.ts'
-import { checkReads, tickForwardedReads } from './reads.ts'
+import { tickForwardedReads } from './reads.ts'
 import { tickRepair } from './repair.ts'
 import type { Replica } from './replica.ts'
 import { becomeFollower } from './roles.ts'
@@ -34,7 +34,6 @@ function tickLeader<Payload>(replica: Replica<Payload>, leadership: Leadership, 
       return
     }
   }
-  checkReads(replica, leadership)
   leadership.idleTicks = isSettled(replica, leadership) ? leadership.idleTicks + count : 0
   leadership.heartbeatElapsed += count
   if (leadership.heartbeatElapsed < config.heartbeatTicks) return
@@ -68,6 +67,7 @@ function isSettled<Payload>(replica: Replica<Payload>, leadership: Leadership): 
 }
 
 export function ticksUntilDue<Payload>(replica: Replica<Payload>): number {
+  if (replica.hasEffects) return 1
   if (replica.quiescent) return Infinity
   const { role, config, electionElapsed } = replica
   let due: number

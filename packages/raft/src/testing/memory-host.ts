@@ -91,7 +91,7 @@ export class MemoryHost {
     for (const write of this.logWrites.splice(0, logWrites)) {
       applyWrite(this.disk, write)
       if (write.kind === 'snapshot') this.run(this.node.snapshotInstalled(write.snapshot.last))
-      else if (write.kind === 'repair') this.run(this.node.repaired(write.range.end - 1))
+      else if (write.kind === 'repair') this.run(this.node.repaired(write.range))
       else if (write.kind === 'append') this.run(this.node.appended(endOf(this.disk.log)))
     }
   }
@@ -261,7 +261,7 @@ function applyWrite(disk: { log: StoredLog; damaged: IndexRange[] }, write: LogW
       disk.damaged = disk.damaged.filter(range => write.kept && range.start > write.snapshot.last.index)
       break
     case 'repair':
-      disk.damaged = disk.damaged.filter(range => range.start >= write.range.end)
+      disk.damaged = disk.damaged.filter(range => range.start >= write.range.end || range.end <= write.range.start)
       break
     case 'compact':
       if (write.before.index <= log.before.index) break
