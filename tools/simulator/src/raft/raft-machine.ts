@@ -213,9 +213,10 @@ export class RaftMachine implements ReplicaView {
       const due = node.ticksUntilDue
       this.#ticksUntold++
       if (skipsIdleTicks && this.#ticksUntold < due) return
-      const isIdle = this.#ticksUntold < due
+      const count = this.#ticksUntold
+      const isIdle = count < due
       this.#ticksUntold = 0
-      const effects = node.tick()
+      const effects = node.tick(count)
       if (isIdle && effects.length > 0) {
         const kinds = effects.map(({ kind }) => kind).join(', ')
         world.violated('idle-ticks', `replica ${this.id} acts (${kinds}) in a tick although ${due} were left`)
@@ -385,8 +386,10 @@ export class RaftMachine implements ReplicaView {
     const { world } = this.#site
     const chains = entries.map(entry => this.log.at(entry.index)?.chain)
     const good = this.disk.repair(entries, () => {
+      const [first] = good
       const last = good.at(-1)
-      if (last !== undefined) this.#whenRunning(node => this.input(node.repaired(last.last)))
+      if (first === undefined || last === undefined) return
+      this.#whenRunning(node => this.input(node.repaired({ start: first.entry.index, end: last.last + 1 })))
     })
     if (good.some((entry, at) => entry.chain !== chains[at])) {
       world.violated('repair', `replica ${this.id} repairs entries from ${entries[0]?.index} by others`)
