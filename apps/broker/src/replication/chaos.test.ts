@@ -29,7 +29,7 @@ class Run {
 
   async open(shard: MemoryShard): Promise<void> {
     this.lives.set(shard.id, (this.lives.get(shard.id) ?? 0) + 1)
-    await shard.open({ name: 'g', bootstrap: VOTERS, preferredLeader: 1000 })
+    await this.cluster.during(shard.open({ name: 'g', bootstrap: VOTERS, preferredLeader: 1000 }))
   }
 
   async step(): Promise<void> {
@@ -68,7 +68,7 @@ class Run {
   }
 
   async restart(shard: MemoryShard): Promise<void> {
-    await shard.start()
+    await this.cluster.during(shard.start())
     await this.open(shard)
   }
 
@@ -101,13 +101,19 @@ describe('a group under power cuts, killed processes and cut cables', () => {
   it.each([1, 2, 3, 4, 5, 6, 7, 8])(
     'loses nothing that was committed, and ends the same everywhere (seed %i)',
     async seed => {
-      const cluster = await MemoryCluster.start(VOTERS, { seed, network: { path: { latencyMs: 1, jitterMs: 3 } } })
+      const cluster = await MemoryCluster.start(VOTERS, {
+        seed,
+        slowMs: 20,
+        network: { path: { latencyMs: 1, jitterMs: 3 } }
+      })
       const run = new Run(cluster, seed)
       for (const shard of cluster.shards) await run.open(shard)
       await cluster.elect('g')
       for (let step = 0; step < STEPS; step++) await run.step()
       await run.end()
-      const [first, ...others] = await Promise.all(cluster.shards.map(shard => valuesOf(shard.group('g').log)))
+      const [first, ...others] = await cluster.during(
+        Promise.all(cluster.shards.map(shard => valuesOf(shard.group('g').log)))
+      )
       for (const other of others) expect(other).toEqual(first)
       expect(run.acknowledged.size).toBeGreaterThan(10)
       for (const [offset, value] of run.acknowledged) expect(first?.[offset]).toBe(value)

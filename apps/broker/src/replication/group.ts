@@ -368,7 +368,9 @@ export class Group implements ReplicatedLog {
     // It has been one of us in a former life: let it in again.
     if (this.#change !== undefined || !members.some(id => brokerOf(id) === broker)) return
     const { voters, learners, joint } = this.membership
-    if (!joint) void this.changeReplicas(voters, learners)
+    // A broker can be there twice: as a voter of one life, and as a learner of another that did not come to be a voter.
+    const others = learners.filter(other => !voters.includes(other))
+    if (!joint) void this.changeReplicas(voters, others)
   }
 
   /** Does what a change of replicas waits for. False: none is under way. */

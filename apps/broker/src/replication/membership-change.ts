@@ -53,7 +53,7 @@ export class MembershipChange {
     const learners = idsOf(group, membership, this.targets.learners)
     if (voters === undefined || learners === undefined) return undefined
     const members = [...membership.voters, ...membership.learners]
-    const unknown = [...voters, ...learners].filter(id => !members.includes(id))
+    const unknown = [...new Set([...voters, ...learners])].filter(id => !members.includes(id))
     if (unknown.length > 0) {
       this.#roundIndex = Infinity
       // A learner that stands for a former life of a replica makes room for the present one.

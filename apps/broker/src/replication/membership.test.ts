@@ -11,15 +11,6 @@ async function write(cluster: MemoryCluster, shard: MemoryShard, values: readonl
   await cluster.until(() => group.committedOffset === end)
 }
 
-/** Waits for something that takes time of the cluster. */
-async function during<T>(cluster: MemoryCluster, work: Promise<T>): Promise<T> {
-  let ended = false
-  const end = (): void => void (ended = true)
-  work.then(end, end)
-  await cluster.until(() => ended)
-  return await work
-}
-
 const numbers = (from: number, to: number): string[] => Array.from({ length: to - from }, (_, i) => `${from + i}`)
 
 /** A group on the first shards of four, with some records in it. */
@@ -217,7 +208,7 @@ describe('a log whose beginning was dropped', () => {
 
   it('is still served to followers that are ahead of it, over restarts', async () => {
     const { cluster, leader } = await groupOn([1000, 2000, 3000])
-    await during(cluster, leader.group('g').trim(15))
+    await cluster.during(leader.group('g').trim(15))
     expect(leader.group('g').log.startOffset).toBe(15)
     await write(cluster, leader, numbers(20, 25))
     leader.kill()
@@ -246,8 +237,8 @@ describe('a log whose beginning was dropped', () => {
     const behind = cluster.shard(3000)
     behind.kill()
     await write(cluster, leader, numbers(5, 40))
-    await during(cluster, leader.group('g').trim(30))
-    await during(cluster, cluster.shard(2000).group('g').trim(30))
+    await cluster.during(leader.group('g').trim(30))
+    await cluster.during(cluster.shard(2000).group('g').trim(30))
     await behind.start()
     await openOn(behind)
     await cluster.until(() => behind.group('g').committedOffset === 40)

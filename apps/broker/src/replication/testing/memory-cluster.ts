@@ -52,6 +52,8 @@ export interface MemoryClusterOptions {
   readonly network?: MemoryPeerNetworkOptions
   readonly store?: Partial<MemoryStoreOptions>
   readonly host?: Partial<ReplicaHostOptions>
+  /** Puts of the state stores and writes of the disks take up to this many ms. Default 0. */
+  readonly slowMs?: number
 }
 
 /** One shard: a disk that outlives it, and what runs while it is up. */
@@ -65,6 +67,8 @@ export class MemoryShard {
   readonly listeners = new Map<string, ListenerLog>()
   /** Folds of the groups on this shard, by name, for the store's recovery. */
   folds: (name: string) => LogFold | undefined = () => undefined
+  /** Runs when its disk was asked for a write. */
+  onDiskOperation: () => void = () => undefined
   up = false
   /** Resolves when the present life ends. */
   whenDown: Promise<void> = Promise.resolve()
@@ -74,13 +78,25 @@ export class MemoryShard {
   constructor(cluster: MemoryCluster, id: BrokerId, options: MemoryClusterOptions) {
     this.#cluster = cluster
     this.id = id
+    const slowMs = options.slowMs ?? 0
     this.machine = new MemoryStoreHost({
       seed: (options.seed ?? 1) * 1000 + id,
       format: batchFormat,
       ...options.store,
+      disk: {
+        onOperation: () => this.onDiskOperation(),
+        ...(slowMs > 0 && {
+          scheduler: { schedule: (delayMs, done) => void cluster.scheduler.after(delayMs, done) },
+          latencyMs: ({ kind }, fraction) => (kind === 'write' ? fraction * slowMs : 0)
+        }),
+        ...options.store?.disk
+      },
       folds: name => this.folds(name),
       onFlushed: (logs: readonly Log[]) => this.host?.flushed(logs)
     })
+    if (slowMs > 0) {
+      this.machine.state.faults.delay = done => void cluster.scheduler.after(cluster.random.below(slowMs), done)
+    }
   }
 
   async start(): Promise<void> {
@@ -164,7 +180,7 @@ export class MemoryCluster {
 
   static async start(ids: readonly BrokerId[], options: MemoryClusterOptions = {}): Promise<MemoryCluster> {
     const cluster = new MemoryCluster(ids, options)
-    for (const shard of cluster.shards) await shard.start()
+    for (const shard of cluster.shards) await cluster.during(shard.start())
     await cluster.advance(100)
     return cluster
   }
@@ -180,7 +196,7 @@ export class MemoryCluster {
   /** Opens a group on all its voters that are up. */
   async open(name: string, voters: readonly BrokerId[], more: Partial<GroupRequest> = {}): Promise<void> {
     for (const id of voters) {
-      if (this.shard(id).up) await this.shard(id).open({ name, bootstrap: voters, ...more })
+      if (this.shard(id).up) await this.during(this.shard(id).open({ name, bootstrap: voters, ...more }))
     }
   }
 
@@ -190,6 +206,15 @@ export class MemoryCluster {
       await this.scheduler.advance(Math.min(10, left))
       for (const shard of this.shards) shard.machine.clock.advance(Math.min(10, left))
     }
+  }
+
+  /** Waits for work that takes time of the cluster. */
+  async during<T>(work: Promise<T>): Promise<T> {
+    let ended = false
+    const end = (): void => void (ended = true)
+    work.then(end, end)
+    await this.until(() => ended)
+    return await work
   }
 
   /** Runs until `done` holds; fails after `limitMs`. */
