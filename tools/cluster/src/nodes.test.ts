@@ -16,7 +16,13 @@ it('gives every node ports and a folder of its own, and all of them the same see
 })
 
 it('shows a log line with its node, shard and fields, and anything else as it is.', () => {
-  const line = JSON.stringify({ level: 30, time: '2026-01-02T03:04:05.678Z', shard: 1, ports: [1], msg: 'shard serves' })
+  const line = JSON.stringify({
+    level: 30,
+    time: '2026-01-02T03:04:05.678Z',
+    shard: 1,
+    ports: [1],
+    msg: 'shard serves'
+  })
   expect(formatLine(2, line, false)).toBe('node 2 | 03:04:05.678 info shard 1: shard serves ports=[1]')
   expect(formatLine(0, 'Segmentation fault', false)).toBe('node 0 | Segmentation fault')
   expect(formatLine(0, '{"torn', false)).toBe('node 0 | {"torn')
