@@ -59,7 +59,7 @@ describe('a world', () => {
     for (let event = 0; event < 700; event++) {
       world.schedule(1, () => {
         void (async () => {
-          for (let step = 0; step < 5; step++) await undefined
+          for (let step = 0; step < 5; step++) await Promise.resolve()
           seen.push(`jobs of ${event}`)
         })()
         seen.push(`event ${event}`)
