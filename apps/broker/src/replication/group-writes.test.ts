@@ -120,6 +120,19 @@ describe("a replica's writes", () => {
     expect(writes.durable).toEqual({ index: 7, term: 3 })
   })
 
+  it('forget the marks of what was cut before records of an older term take their place', async () => {
+    const fixture = await Fixture.open()
+    const { writes, log } = fixture
+    writes.append(undefined, [noop(1, 1), records(2, 0, 1, 3), noop(5, 2), records(6, 3, 2)], false)
+    await fixture.drain()
+    expect(writes.append(5, [records(5, 3, 1, 2)], false)).toBe(3)
+    for (await fixture.settle(); fixture.puts.length > 0; await fixture.settle()) {
+      if (fixture.savedMarks?.count === 2) expect(log.endOffset).not.toBe(5)
+      fixture.puts.shift()!()
+    }
+    expect([log.endOffset, fixture.savedMarks?.count]).toEqual([5, 1])
+  })
+
   it('of an earlier life are emptied before the first record of the new one', async () => {
     const fixture = await Fixture.open()
     fixture.writes.append(undefined, [noop(1, 1), records(2, 0, 1, 7)], false)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { decodeMarks, encodeMarks, marksKey, voteKey } from './group-state.ts'
+import { decodeMarks, decodePromised, encodeMarks, marksKey, voteKey } from './group-state.ts'
 import { MemoryCluster, propose, valuesOf } from './testing/memory-cluster.ts'
 
 const THREE = [1000, 2000, 3000]
@@ -64,6 +64,16 @@ describe('opening a group', () => {
 })
 
 describe('a vote', () => {
+  it('is kept, with the term, by every replica that gave one', async () => {
+    const cluster = await MemoryCluster.start(THREE)
+    await cluster.open('g', THREE)
+    const leader = await cluster.elect('g')
+    await cluster.advance(200)
+    const kept = cluster.shards.map(({ store }) => decodePromised(store.state.get(voteKey('g'))!))
+    for (const { hardState } of kept) expect(hardState.term).toBe(leader.group('g').term)
+    expect(kept.filter(({ hardState }) => hardState.votedFor === leader.id).length).toBeGreaterThan(1)
+  })
+
   it('is told to nobody before it is durable', async () => {
     const cluster = await MemoryCluster.start(THREE)
     const held: (() => void)[] = []
