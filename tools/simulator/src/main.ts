@@ -12,9 +12,10 @@
  * failed.
  */
 import { parseArgs } from 'node:util'
+import { runCanaries } from './canaries/run-canaries.ts'
 import { Figures } from './figures.ts'
 import { levels, runTask, type Level, type Task } from './levels.ts'
-import { runInWorkers } from './workers.ts'
+import { runTasks } from './workers.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -53,6 +54,10 @@ function* tasksOf(first: number, count: number): Generator<Task> {
 }
 
 async function main(): Promise<number> {
+  if (flags.canaries) {
+    const first = flags.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(flags.seed)
+    return runCanaries(first, Number(flags.seconds), Number(flags.workers))
+  }
   const [first, count] = wantedSeeds()
   console.log(`seed ${first}${count > 1 ? `..${first + count - 1}` : ''}`)
   const figures = new Figures()
@@ -63,10 +68,15 @@ async function main(): Promise<number> {
   } else {
     const progress = setInterval(() => console.log(figures.line), 10_000)
     try {
-      await runInWorkers(tasksOf(first, count), Number(flags.workers), (task, report) => {
-        figures.add(task, report)
-        return figures.violationCount === 0 || flags['keep-going']
-      })
+      const tasks = tasksOf(first, count)
+      const next = () => {
+        if (figures.violationCount > 0 && !flags['keep-going']) return undefined
+        const item = tasks.next()
+        return item.done === true
+          ? undefined
+          : { payload: { kind: 'run', task: item.value } as const, context: item.value }
+      }
+      await runTasks(next, Number(flags.workers), (task, report) => figures.add(task, report))
     } finally {
       clearInterval(progress)
     }

@@ -1,50 +1,53 @@
-/** Runs seeds in several processes at once; each takes the next one when it is done. */
+/** Runs work in several processes at once; each takes the next piece when it is done. */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { Task } from './levels.ts'
+import type { CanaryReport } from './canaries/all-canaries.ts'
+import type { Work } from './worker.ts'
 import type { RunReport } from './world/run-report.ts'
 
-/**
- * Runs all tasks in `workerCount` processes and calls `done` for each as it ends. Stops early when `done` returns false. A
- * process that dies fails its task and the whole run.
- */
-export async function runInWorkers(
-  tasks: Iterable<Task>,
-  workerCount: number,
-  done: (task: Task, report: RunReport) => boolean
-): Promise<void> {
-  const queue = tasks[Symbol.iterator]()
-  let stopped = false
-  const next = (): Task | undefined => {
-    const item = stopped ? undefined : queue.next()
-    return item?.done === false ? item.value : undefined
-  }
-  const finished = (task: Task, report: RunReport): void => {
-    if (!done(task, report)) stopped = true
-  }
-  await Promise.all(Array.from({ length: workerCount }, () => runWorker(next, finished)))
+/** What comes back for a piece of work. */
+export type ReportOf<Kind extends Work['kind']> = Kind extends 'run' ? RunReport : CanaryReport
+
+/** A piece of work, and what its giver wants back with the report. */
+export interface Piece<Kind extends Work['kind'], Context> {
+  readonly payload: Extract<Work, { readonly kind: Kind }>
+  readonly context: Context
 }
 
-function runWorker(next: () => Task | undefined, done: (task: Task, report: RunReport) => void): Promise<void> {
+/**
+ * Takes pieces from `next` until it gives none, in `workerCount` processes, and calls `done` for each as it ends. A process that
+ * dies fails the whole.
+ */
+export async function runTasks<Kind extends Work['kind'], Context>(
+  next: () => Piece<Kind, Context> | undefined,
+  workerCount: number,
+  done: (context: Context, report: ReportOf<Kind>) => void
+): Promise<void> {
+  await Promise.all(Array.from({ length: workerCount }, () => runWorker(next, done)))
+}
+
+function runWorker<Kind extends Work['kind'], Context>(
+  next: () => Piece<Kind, Context> | undefined,
+  done: (context: Context, report: ReportOf<Kind>) => void
+): Promise<void> {
   const child = fork(fileURLToPath(new URL('worker.ts', import.meta.url)), {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc']
   })
   return new Promise((resolve, reject) => {
-    let task = next()
+    let piece = next()
     const feed = (): void => {
-      if (task === undefined) {
+      if (piece === undefined) {
         child.disconnect()
         resolve()
-      } else child.send(task)
+      } else child.send(piece.payload)
     }
-    child.on('message', (report: RunReport) => {
-      if (task !== undefined) done(task, report)
-      task = next()
+    child.on('message', (report: ReportOf<Kind>) => {
+      if (piece !== undefined) done(piece.context, report)
+      piece = next()
       feed()
     })
     child.on('exit', code => {
-      if (task === undefined) return
-      reject(new Error(`a worker ended with code ${code} in ${task.level} seed ${task.seed}`))
+      if (piece !== undefined) reject(new Error(`a worker ended with code ${code}: ${JSON.stringify(piece.payload)}`))
     })
     child.on('error', reject)
     feed()

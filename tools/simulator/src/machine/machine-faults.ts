@@ -21,6 +21,8 @@ export interface FaultSite<Running> {
   readonly peersOf: (machine: Machine<Running>) => readonly number[]
   /** The machine whose disk may lose what is durable; undefined in runs without. */
   readonly victim: Machine<Running> | undefined
+  /** Its disk may also change what it holds, not only lose all of it. */
+  readonly decays: boolean
   /** What the path between any two machines is like without faults. */
   readonly plainPath: Partial<MemoryPath>
   /** The disk of a machine is a new one now. */
@@ -38,7 +40,13 @@ export class MachineFaults<Running> {
   }
 
   get kinds(): readonly FaultKind[] {
-    return [...this.#processFaults(), ...this.#diskFaults(), ...this.#victimFaults(), ...this.#networkFaults()]
+    return [
+      ...this.#processFaults(),
+      ...this.#diskFaults(),
+      ...this.#losses(),
+      ...this.#decay(),
+      ...this.#networkFaults()
+    ]
   }
 
   /** Everything works again, for good. */
@@ -98,8 +106,16 @@ export class MachineFaults<Running> {
     ]
   }
 
-  #victimFaults(): FaultKind[] {
+  #losses(): FaultKind[] {
     if (this.#site.victim === undefined) return []
+    return [
+      { name: 'lost state store', intervalMs: [6000, 60_000], strike: () => this.#loseState() },
+      { name: 'new disk', intervalMs: [10_000, 90_000], strike: () => this.#replaceDisk() }
+    ]
+  }
+
+  #decay(): FaultKind[] {
+    if (this.#site.victim === undefined || !this.#site.decays) return []
     return [
       { name: 'bit rot', intervalMs: [2000, 20_000], strike: () => this.#rot(1) },
       { name: 'rotten sectors', intervalMs: [4000, 40_000], strike: () => this.#rot(4096) },
@@ -118,9 +134,7 @@ export class MachineFaults<Running> {
         intervalMs: [6000, 60_000],
         strike: () => this.#onVictimDisk(disk => disk.loseSyncs({ times: 1 }))
       },
-      { name: 'misdirected write', intervalMs: [6000, 60_000], strike: () => this.#misdirect() },
-      { name: 'lost state store', intervalMs: [6000, 60_000], strike: () => this.#loseState() },
-      { name: 'new disk', intervalMs: [10_000, 90_000], strike: () => this.#replaceDisk() }
+      { name: 'misdirected write', intervalMs: [6000, 60_000], strike: () => this.#misdirect() }
     ]
   }
 
@@ -138,7 +152,7 @@ export class MachineFaults<Running> {
       {
         name: 'narrow network',
         intervalMs: [4000, 30_000],
-        strike: () => this.#path({ bytesPerSecond: this.#random.pick([20_000, 200_000]) })
+        strike: () => this.#path({ bytesPerSecond: this.#random.pick([500_000, 2_000_000]) })
       },
       { name: 'hiccups', intervalMs: [2000, 20_000], strike: () => this.#path({ hiccup: 0.05, hiccupMs: 200 }) },
       {

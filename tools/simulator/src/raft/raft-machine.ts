@@ -186,7 +186,7 @@ export class RaftMachine implements ReplicaView {
   /** Drops entries before the last `keep` that are committed and durable. */
   compact(keep: number): boolean {
     const { node } = this
-    const position = this.log.positionOf(Math.min(this.appliedIndex, this.durable.lastIndex) - keep) - 1
+    const position = this.log.positionOf(Math.min(this.appliedIndex, this.node?.durableIndex ?? 0) - keep) - 1
     const last = this.log.entries[position]
     if (node === undefined || last === undefined || this.log.damaged.size > 0) return false
     const snapshot = this.#snapshotUpTo(last)

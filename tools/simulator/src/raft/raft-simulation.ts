@@ -29,6 +29,9 @@ import { RaftWorkload } from './raft-workload.ts'
 /** Time in which everything must work again after the last fault. */
 const RECOVERY_MS = 10_000
 
+/** Seconds more that replicas may take to fetch what they lack. */
+const CATCH_UP_ROUNDS = 30
+
 export interface RaftRunOptions {
   readonly seed: number
   /** Simulated seconds with faults. */
@@ -175,6 +178,14 @@ class RaftSimulation {
     if (!this.#workload.propose(leader, 1)) this.#world.violated('liveness', 'the leader refuses a proposal')
     this.#world.run(this.#world.nowMs + 3000)
     if (this.#observer.committedIndex <= before) this.#world.violated('liveness', `nothing commits after ${before}`)
+    // Small windows make catching up slow; it may take longer than everything else.
+    for (
+      let round = 0;
+      round < CATCH_UP_ROUNDS && !this.#machines.every(other => other.appliedIndex >= before);
+      round++
+    ) {
+      this.#world.run(this.#world.nowMs + 1000)
+    }
     for (const machine of this.#machines) this.#checkCaughtUp(machine, before)
   }
 

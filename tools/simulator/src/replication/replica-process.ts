@@ -9,8 +9,9 @@ import {
   type ReplicaHost,
   type ReplicatedLog
 } from '@milena/broker/testing'
-import type { MemoryPeerNetwork, PeerAddress } from '@milena/shard-scheduler'
-import { openStore, type LogStore } from '@milena/storage-engine'
+import type { MemoryPeerNetwork, PeerAddress, PeerNetwork } from '@milena/shard-scheduler'
+import { openStore, type Disk, type LogStore, type StateBackend } from '@milena/storage-engine'
+import type { MemoryStateDevice } from '@milena/storage-engine/testing'
 import type { Machine, MachineParts } from '../machine/machine.ts'
 import type { World } from '../world/world.ts'
 
@@ -22,6 +23,7 @@ export interface GroupPlan {
 }
 
 export interface ReplicaProcess {
+  readonly network: PeerNetwork
   readonly store: LogStore
   readonly host: ReplicaHost
   readonly groups: ReadonlyMap<string, ReplicatedLog>
@@ -36,8 +38,10 @@ export interface ReplicationSite {
   /** Machines whose disk is new: their replicas wait to be added instead of voting as if they remembered. */
   readonly newcomers: ReadonlySet<number>
   listenerOf(machine: Machine<ReplicaProcess>, group: string): GroupListener
-  /** Puts a planted bug around the store. */
+  // Where a planted bug may stand between.
   readonly wrapStore: (store: LogStore) => LogStore
+  readonly wrapDisk: (disk: Disk) => Disk
+  readonly openState: (device: MemoryStateDevice) => Promise<StateBackend>
 }
 
 /** Sizes that make segments roll, journals wrap and memory run out within a minute. */
@@ -70,9 +74,9 @@ export async function bootReplicaProcess(
   let host: ReplicaHost | undefined
   const store = site.wrapStore(
     await openStore({
-      disk,
+      disk: site.wrapDisk(disk),
       directory: '/store',
-      openState: () => state.open(),
+      openState: () => site.openState(state),
       format: batchFormat,
       clock: time.clock,
       scheduler: time.turns,
@@ -109,7 +113,7 @@ export async function bootReplicaProcess(
     }))
   )
   await host.settled()
-  return { store, host, groups: new Map(logs.map(log => [log.name, log])) }
+  return { network, store, host, groups: new Map(logs.map(log => [log.name, log])) }
 }
 
 function openNetwork(site: ReplicationSite, brokerId: number, machine: Machine<ReplicaProcess>) {

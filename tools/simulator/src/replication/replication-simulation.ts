@@ -3,7 +3,8 @@
  * processes, disks and network; then a phase in which everything works and must. All from one seed, all production code.
  */
 import { MemoryPeerNetwork, type PeerAddress } from '@milena/shard-scheduler'
-import type { LogStore } from '@milena/storage-engine'
+import type { Disk, LogStore, StateBackend } from '@milena/storage-engine'
+import type { MemoryStateDevice } from '@milena/storage-engine/testing'
 import { MachineFaults } from '../machine/machine-faults.ts'
 import { Machine } from '../machine/machine.ts'
 import type { Random } from '../world/random.ts'
@@ -38,6 +39,10 @@ export interface ReplicationRunOptions {
 /** Where a planted bug may enter. */
 export interface ReplicationPlant {
   readonly wrapStore?: (store: LogStore) => LogStore
+  readonly wrapDisk?: (disk: Disk) => Disk
+  readonly openState?: (device: MemoryStateDevice) => Promise<StateBackend>
+  /** A machine with a new disk is believed to be what it was. */
+  readonly trustsNewDisks?: boolean
 }
 
 /** Runs a seed; a violation is in the report. */
@@ -100,7 +105,9 @@ class ReplicationSimulation {
       addresses,
       newcomers: this.#newcomers,
       listenerOf: (machine, name) => this.#observer.listenerOf(machine, name, () => machine.running?.groups.get(name)),
-      wrapStore: plant?.wrapStore ?? (store => store)
+      wrapStore: plant?.wrapStore ?? (store => store),
+      wrapDisk: plant?.wrapDisk ?? (disk => disk),
+      openState: plant?.openState ?? (device => device.open())
     }
     this.#machines = numbers.map(number => this.#machine(number, site))
     const victim = machineCount > 1 && this.#random.chance(0.6) ? this.#random.pick(this.#machines) : undefined
@@ -122,8 +129,11 @@ class ReplicationSimulation {
       network: this.#network,
       peersOf: machine => [brokerIdOf(machine)],
       victim,
+      decays: false,
       plainPath,
-      replaced: machine => this.#newcomers.add(machine.number)
+      replaced: machine => {
+        if (plant?.trustsNewDisks !== true) this.#newcomers.add(machine.number)
+      }
     })
     this.#swarm = new Swarm(world, this.#faults.kinds)
   }
@@ -197,6 +207,7 @@ class ReplicationSimulation {
       if (!this.#clients.write(name)) world.violated('liveness', `${name} has no leader after 10 s without faults`)
     }
     await world.runWithPromises(world.nowMs + 3000)
+    this.#traceGroups()
     for (const { name, replicas } of this.#plans) {
       const history = this.#observer.history(name)
       const end = before.get(name) ?? 0
@@ -207,6 +218,27 @@ class ReplicationSimulation {
         if (committed === undefined) world.violated('liveness', `${machine.name} does not run`)
         if (committed < end)
           world.violated('liveness', `${name} on ${machine.name} is at ${committed}, acknowledged is ${end}`)
+      }
+    }
+  }
+
+  #traceGroups(): void {
+    const { trace } = this.#world
+    if (!trace.printing) return
+    for (const machine of this.#machines) {
+      trace.line(machine.name, 'links', [...(machine.running?.network.reachable ?? [])].join(', '))
+      for (const [name, group] of machine.running?.groups ?? []) {
+        const { role, term, leader, committedOffset, membership, log } = group
+        const state = {
+          role,
+          term,
+          leader,
+          committedOffset,
+          flushed: log.flushedOffset,
+          end: log.endOffset,
+          membership
+        }
+        trace.line(machine.name, 'group', `${name} ${JSON.stringify(state)} ${JSON.stringify(group.followers())}`)
       }
     }
   }
