@@ -297,3 +297,143 @@ describe('a partition', () => {
     expect(await partition.append(batch(1), options)).toMatchObject({ error: 'UNKNOWN_TOPIC_OR_PARTITION' })
   })
 })
+
+const request = {
+  offset: 0,
+  maxBytes: 1_000_000,
+  atLeastOne: true,
+  isolation: 'read_uncommitted',
+  currentLeaderEpoch: -1,
+  lastFetchedEpoch: -1,
+  leaderOnly: false,
+  clientRack: ''
+} as const
+
+describe('a partition with followers', () => {
+  function three(configs: Record<string, string> = {}): SetUp {
+    const setup = setUp(configs)
+    setup.group.voters = setup.group.inSync = [1, 2, 3]
+    setup.group.committed = 0
+    return setup
+  }
+
+  it('answers acks=1 when the batch is durable here, acks=all when it is committed', async () => {
+    const { log, group, partition } = three()
+    const one = partition.append(batch(1), { ...options, acks: 1 })
+    const all = partition.append(batch(1), options)
+    log.flushedOffset = 2
+    partition.advanced()
+    expect(await one).toMatchObject({ kind: 'appended', baseOffset: 0 })
+    expect(await settled(all)).toBe('pending')
+    group.committed = 2
+    partition.advanced()
+    expect(await all).toMatchObject({ kind: 'appended', baseOffset: 1 })
+  })
+
+  it('waits with acks=all for as many replicas as the topic wants, beyond the majority', async () => {
+    const { log, group, partition } = three({ 'min.insync.replicas': '3' })
+    const answer = partition.append(batch(1), options)
+    log.flushedOffset = group.committed = 1
+    group.held = [1, 0]
+    partition.advanced()
+    expect(await settled(answer)).toBe('pending')
+    group.held = [1, 1]
+    partition.advanced()
+    expect(await answer).toMatchObject({ kind: 'appended' })
+  })
+
+  it('takes nothing with acks=all while too few are in sync, and says so of what was committed meanwhile', async () => {
+    const { log, group, partition } = three({ 'min.insync.replicas': '3' })
+    const before = partition.append(batch(1), options)
+    group.inSync = [1, 2]
+    expect(await partition.append(batch(1), options)).toMatchObject({ error: 'NOT_ENOUGH_REPLICAS' })
+    expect(log.entries).toHaveLength(1)
+    void partition.append(batch(1), { ...options, acks: 1 })
+    expect(log.entries).toHaveLength(2)
+    log.flushedOffset = group.committed = 1
+    group.held = [1, 0]
+    partition.advanced()
+    expect(await before).toMatchObject({ error: 'NOT_ENOUGH_REPLICAS_AFTER_APPEND' })
+  })
+
+  it('wants no more replicas than it has', async () => {
+    const { log, partition } = setUp({ 'min.insync.replicas': '3' })
+    const answer = partition.append(batch(1), options)
+    flush(log, partition)
+    expect(await answer).toMatchObject({ kind: 'appended' })
+  })
+
+  it('gives up waiting after the time of each request', async () => {
+    const { log, group, partition, clock } = three()
+    const short = partition.append(batch(1), { ...options, timeoutMs: 100 })
+    const long = partition.append(batch(1), { ...options, timeoutMs: 5000 })
+    clock.nowMs = 150
+    partition.expire(clock.nowMs)
+    expect(await short).toMatchObject({ error: 'REQUEST_TIMED_OUT' })
+    expect(partition.isWaiting).toBe(true)
+    log.flushedOffset = group.committed = 2
+    partition.advanced()
+    expect(await long).toMatchObject({ kind: 'appended', baseOffset: 1 })
+    expect(partition.isWaiting).toBe(false)
+  })
+
+  it('answers at once, when it loses leadership, everyone who waits, and takes nothing more', async () => {
+    const { log, group, partition } = three()
+    log.room = 1
+    const answers = [1, 1].map(() => partition.append(batch(1), options))
+    const one = partition.append(batch(1), { ...options, acks: 1 })
+    let woken = 0
+    partition.watch(() => woken++)
+    group.role = 'follower'
+    group.leader = 2
+    group.leading = false
+    group.term = 5
+    partition.roleChanged()
+    for (const answer of [...answers, one]) {
+      expect(await answer).toMatchObject({ kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' })
+    }
+    expect(await partition.append(batch(1), options)).toMatchObject({ error: 'NOT_LEADER_OR_FOLLOWER' })
+    expect(woken).toBe(1)
+    expect(partition.leaderEpoch).toBe(5)
+  })
+
+  it('of a new leader that does not know yet what was committed before it tells clients to come back', async () => {
+    const { group, partition } = three()
+    group.leading = false
+    expect(await partition.append(batch(1), options)).toMatchObject({ error: 'LEADER_NOT_AVAILABLE' })
+    expect(await partition.read(request)).toMatchObject({ error: 'LEADER_NOT_AVAILABLE' })
+    const latest = { isolation: 'read_uncommitted', currentLeaderEpoch: -1, leaderOnly: true } as const
+    expect(await partition.offsetFor({ kind: 'latest' }, latest)).toMatchObject({ error: 'OFFSET_NOT_AVAILABLE' })
+  })
+
+  it('of a follower serves what it knows to be committed, to clients that may read there', async () => {
+    const { log, group, partition } = three()
+    void partition.append(batch(2), options)
+    group.role = 'follower'
+    group.leader = 2
+    group.leading = false
+    log.flushedOffset = 2
+    group.committed = 1
+    const { length } = log.entries[0] ?? []
+    group.committed = 2
+    expect(await partition.read(request)).toMatchObject({ kind: 'data', byteCount: length, highWatermark: 2 })
+    expect(await partition.read({ ...request, leaderOnly: true })).toMatchObject({ error: 'NOT_LEADER_OR_FOLLOWER' })
+    group.leader = undefined
+    expect(await partition.read(request)).toMatchObject({ error: 'NOT_LEADER_OR_FOLLOWER' })
+  })
+
+  it('tells a client where its log and this one part', async () => {
+    const { log, partition } = three()
+    void partition.append(batch(4), options)
+    log.flushedOffset = 4
+    expect(await partition.read({ ...request, offset: 3, lastFetchedEpoch: 3 })).toMatchObject({
+      kind: 'diverging',
+      epoch: 2,
+      endOffset: 1
+    })
+    expect(await partition.read({ ...request, offset: 3, lastFetchedEpoch: 4 })).toMatchObject({ kind: 'data' })
+    expect(await partition.read({ ...request, offset: 3, lastFetchedEpoch: 9 })).toMatchObject({
+      error: 'OFFSET_OUT_OF_RANGE'
+    })
+  })
+})
