@@ -171,7 +171,9 @@ export interface ReplicaHost {
   storeFailed(): void
   /** Gives up all leadership to whoever can take it, then resolves (at most `deadlineMs`): before a stop, or for maintenance. */
   drainLeadership(deadlineMs: number): Promise<void>
-  /** While true this shard stands for no election: maintenance. */
+  /** While true this shard stands for no election: maintenance, or a store without room. */
   abstaining: boolean
+  /** The store takes nothing now: it failed, or its disk is full (`LogStore.refusesAppends`). */
+  readonly refusesAppends: boolean
   close(): Promise<void>
 }

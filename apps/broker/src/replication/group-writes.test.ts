@@ -34,7 +34,8 @@ class Fixture {
       snapshot: undefined,
       state: new StateWriter(fixture.store.state, task => setImmediate(task)),
       after: () => () => undefined,
-      onProgress: () => undefined
+      onProgress: () => undefined,
+      onHeld: () => undefined
     })
     return fixture
   }
@@ -148,7 +149,8 @@ describe("a replica's writes", () => {
       snapshot: undefined,
       state: new StateWriter(fixture.store.state, task => setImmediate(task)),
       after: () => () => undefined,
-      onProgress: () => undefined
+      onProgress: () => undefined,
+      onHeld: () => undefined
     })
     expect(next.endOffset).toBe(0)
     expect(next.durable).toBeUndefined()

@@ -43,6 +43,8 @@ export interface GroupWritesOptions {
   readonly after: (delayMs: number, callback: () => void) => () => void
   /** Something became durable, or nothing waits any more. */
   readonly onProgress: () => void
+  /** Bytes of records that wait as copies became more, or (negative) fewer. */
+  readonly onHeld: (bytes: number) => void
 }
 
 export class GroupWrites {
@@ -140,7 +142,7 @@ export class GroupWrites {
       if (replay) this.#options.fold?.replay(bytes)
       return
     }
-    this.#bytesHeld += bytes.length
+    this.#hold(bytes.length)
     this.#push({ kind: 'records', bytes: new Uint8Array(bytes), replay })
   }
 
@@ -189,7 +191,12 @@ export class GroupWrites {
   stop(): void {
     this.#stopped = true
     this.#steps = []
-    this.#bytesHeld = 0
+    this.#hold(-this.#bytesHeld)
+  }
+
+  #hold(bytes: number): void {
+    this.#bytesHeld += bytes
+    this.#options.onHeld(bytes)
   }
 
   #push(step: Step): void {
@@ -228,7 +235,7 @@ export class GroupWrites {
     const outcome = log.append(step.bytes)
     if (outcome === 'appended') {
       this.#steps.shift()
-      this.#bytesHeld -= step.bytes.length
+      this.#hold(-step.bytes.length)
       if (step.replay) fold?.replay(step.bytes)
       return
     }

@@ -14,7 +14,7 @@ import { NotLeaderError } from './errors.ts'
 import type { GroupKey } from './group-key.ts'
 import type { GroupWrites } from './group-writes.ts'
 import { MembershipChange } from './membership-change.ts'
-import { brokerOf } from './replica-ids.ts'
+import { brokerOf, newReplicaId } from './replica-ids.ts'
 import { coveredBy, type SnapshotTransfer } from './snapshots.ts'
 
 /** What a replica needs from its shard's host. */
@@ -31,6 +31,8 @@ export interface GroupHost {
   /** An append of `bytes` finds room now. */
   writable(bytes: number): boolean
   readonly refusesAppends: boolean
+  /** As much as may be waits in copies for room in the store. */
+  readonly holdsMuch: boolean
   /** Stands for no election. */
   readonly abstaining: boolean
   whenWritable(bytes: number): Promise<void>
@@ -75,9 +77,14 @@ export class Group implements ReplicatedLog {
   readonly request: GroupRequest
   readonly log: Log
   readonly self: BrokerId
-  readonly replica: ReplicaId
-  readonly writes: GroupWrites
-  readonly node: RaftNode<Uint8Array>
+  replica: ReplicaId
+  writes: GroupWrites
+  node: RaftNode<Uint8Array>
+  /**
+   * Given when what this replica holds is damaged and others hold all of it: the id under which it asks to be let in anew. It goes
+   * on as it is until the leader, who knows whether the group can do without it, speaks to it under that id.
+   */
+  nextLife: ReplicaId | undefined
   /** Tick up to which the node has been told of time. */
   tickedAt: number
   /** Tick at which it is due; kept by the host. */
@@ -205,7 +212,8 @@ export class Group implements ReplicatedLog {
     if (this.#closed) return FAILED
     if (node.roleKind !== 'leader') return { kind: 'notLeader', leader: this.leader }
     if (this.#host.refusesAppends) return FAILED
-    if (!this.writes.idle || !this.#host.writable(batch.length)) return FULL
+    // A batch that the log has no room for is held here as a copy, one a group, while the shard's bound allows it.
+    if (!this.writes.idle || (this.#host.holdsMuch && !this.#host.writable(batch.length))) return FULL
     this.sync()
     const width = batchHeader.lastOffsetDelta(batch, 0) + 1
     const outcome = node.propose([{ payload: batch, width, bytes: batch.length }])
@@ -364,13 +372,31 @@ export class Group implements ReplicatedLog {
     const broker = brokerOf(replica)
     const members = this.memberIds()
     if (members.includes(replica)) return
+    const isOneOfUs = members.some(id => brokerOf(id) === broker)
+    if (isOneOfUs && !this.#canDoWithout(broker)) return
     this.#joined.set(broker, replica)
     // It has been one of us in a former life: let it in again.
-    if (this.#change !== undefined || !members.some(id => brokerOf(id) === broker)) return
+    if (!isOneOfUs || this.#change !== undefined) return
     const { voters, learners, joint } = this.membership
     // A broker can be there twice: as a voter of one life, and as a learner of another that did not come to be a voter.
     const others = learners.filter(other => !voters.includes(other))
     if (!joint) void this.changeReplicas(voters, others)
+  }
+
+  /** A majority is in sync even without this broker's replica. */
+  #canDoWithout(broker: BrokerId): boolean {
+    const others = this.#inSync.filter(id => id !== broker)
+    return broker !== this.self && others.length > Math.floor(this.membership.voters.length / 2)
+  }
+
+  /** Something of the log cannot be read any more. Whoever has peers to get it back from asks for that. */
+  noteDamage(): void {
+    const { voters } = this.membership
+    if (this.nextLife !== undefined || voters.length < 3 || !voters.includes(this.self)) return
+    this.nextLife = newReplicaId(this.self, bound => this.#host.random(bound))
+    this.#host.membershipChanged(this)
+    const other = this.#inSync.find(id => id !== this.self)
+    if (this.node.roleKind === 'leader' && other !== undefined) void this.transferLeadership(other)
   }
 
   /** Does what a change of replicas waits for. False: none is under way. */
@@ -643,6 +669,27 @@ export class Group implements ReplicatedLog {
       this.#advanced = false
       listener.advanced()
     }
+  }
+
+  /** The replica begins a new life, with nothing. */
+  beginAnew(parts: {
+    readonly replica: ReplicaId
+    readonly writes: GroupWrites
+    readonly node: RaftNode<Uint8Array>
+  }): void {
+    this.writes.stop()
+    this.replica = parts.replica
+    this.writes = parts.writes
+    this.node = parts.node
+    this.nextLife = undefined
+    this.tickedAt = this.#host.tick
+    this.#standAt = Infinity
+    this.#membershipCertain = true
+    this.#incoming = undefined
+    this.#truncatedTo = 0
+    this.#becomeChanged()
+    this.#host.membershipChanged(this)
+    this.#host.changed(this)
   }
 
   /** No more of this group: removed, or the host closes. */

@@ -25,7 +25,7 @@ import {
   type SendRepair,
   type SendSnapshot
 } from './group.ts'
-import { openGroups, type OpenedGroup } from './open-groups.ts'
+import { openGroups, stateOfNewLife, type OpenedGroup, type OpenGroupsOptions } from './open-groups.ts'
 import { Outbox, RAFT_CHANNEL } from './outbox.ts'
 import { brokerOf } from './replica-ids.ts'
 import {
@@ -50,6 +50,8 @@ const SILENCE_TICKS = ELECTION_TICKS
 const TICKS_PER_TURN_MAX = 2
 /** Ticks between looks at which followers keep up. */
 const SYNC_CHECK_TICKS = 20
+/** Bytes of records, of all groups, that may wait as copies for room in the store. */
+const HELD_BYTES_MAX = 32 * 1024 * 1024
 /** Default of `catchUpBytesPerSecond`. */
 const CATCH_UP_BYTES_PER_SECOND = 128 * 1024 * 1024
 /** Default of `lagMsMax`: Kafka's replica.lag.time.max.ms. */
@@ -107,6 +109,8 @@ class Host implements ReplicaHost, GroupHost {
   /** Ticks at which peers were last heard of. */
   readonly #heardAt = new Map<BrokerId, number>()
   readonly #silent = new Set<BrokerId>()
+  /** Bytes of records of all groups that wait as copies. */
+  #bytesHeld = 0
   #turnScheduled = false
   #busy = 0
   #tickedMs: number
@@ -143,8 +147,19 @@ class Host implements ReplicaHost, GroupHost {
     requests: readonly GroupRequest[],
     bind: (group: ReplicatedLog, number: number) => void = NOTHING_TO_DO
   ): Promise<ReplicatedLog[]> {
+    const opened = await openGroups(requests, this.#opening)
+    const groups = opened.map(parts => this.#adopt(parts))
+    for (const [number, group] of groups.entries()) bind(group, number)
+    this.#run(() => {
+      for (const group of groups) this.#begin(group)
+      this.#findDamage(new Set(groups))
+    })
+    return groups
+  }
+
+  get #opening(): OpenGroupsOptions {
     const { store, scheduler, random, brokerId } = this.#options
-    const opened = await openGroups(requests, {
+    return {
       self: brokerId,
       store,
       state: this.#state,
@@ -154,14 +169,9 @@ class Host implements ReplicaHost, GroupHost {
       electionTicks: ELECTION_TICKS,
       heartbeatTicks: HEARTBEAT_TICKS,
       priorityOf: request => this.#priorityOf(request),
-      onProgress: name => this.#run(() => this.#groups.get(name)?.madeDurable())
-    })
-    const groups = opened.map(parts => this.#adopt(parts))
-    for (const [number, group] of groups.entries()) bind(group, number)
-    this.#run(() => {
-      for (const group of groups) this.#begin(group)
-    })
-    return groups
+      onProgress: name => this.#run(() => this.#groups.get(name)?.madeDurable()),
+      onHeld: bytes => void (this.#bytesHeld += bytes)
+    }
   }
 
   #priorityOf(request: GroupRequest): number {
@@ -177,6 +187,14 @@ class Host implements ReplicaHost, GroupHost {
     this.#byKey.set(group.key.key, group)
     this.#byLog.set(group.log, group)
     return group
+  }
+
+  /** Groups of which the store cannot read something. */
+  #findDamage(groups: ReadonlySet<Group>): void {
+    for (const { log, endOffset } of this.#options.store.status().damage) {
+      const group = this.#groups.get(log)
+      if (group !== undefined && groups.has(group) && endOffset > group.log.startOffset) group.noteDamage()
+    }
   }
 
   /** Whoever is alone leads at once; whoever should lead a group that is new tries to. */
@@ -224,7 +242,7 @@ class Host implements ReplicaHost, GroupHost {
 
   membershipChanged(group: Group): void {
     const members = group.memberIds()
-    if (members.includes(group.replica)) this.#waiting.delete(group)
+    if (members.includes(group.replica) && group.nextLife === undefined) this.#waiting.delete(group)
     else this.#waiting.add(group)
     const peers = new Set(members.map(brokerOf))
     for (const [peer, shared] of this.#byPeer) if (!peers.has(peer)) shared.delete(group)
@@ -272,7 +290,9 @@ class Host implements ReplicaHost, GroupHost {
           continue
         }
         // Only the shard that holds a replica speaks for it, and only to this life of ours.
-        if (brokerOf(message.from) === from && message.to === group.replica) group.receive(message)
+        if (brokerOf(message.from) !== from) continue
+        if (message.to === group.replica) group.receive(message)
+        else if (message.to === group.nextLife) void this.#beginAnew(group)
       }
     })
   }
@@ -346,11 +366,23 @@ class Host implements ReplicaHost, GroupHost {
   /** Replicas that wait to be added say so. */
   #askToJoin(): void {
     for (const group of this.#waiting) {
-      const { request, key, replica, self } = group
+      const { request, key, replica, nextLife, self } = group
       for (const peer of request.peers?.() ?? this.#options.network.reachable) {
-        if (peer !== self) this.#outbox.send(key, peer, { kind: 'join', from: replica })
+        if (peer !== self) this.#outbox.send(key, peer, { kind: 'join', from: nextLife ?? replica })
       }
     }
+  }
+
+  /** The group's leader lets a damaged replica in anew: what it held is dropped, and comes from the others. */
+  async #beginAnew(group: Group): Promise<void> {
+    const { nextLife, name, request } = group
+    if (nextLife === undefined) return
+    group.nextLife = undefined
+    this.#options.log.warn({ group: name }, 'a damaged replica is replaced: its log is fetched again from the others')
+    group.writes.stop()
+    await this.#options.store.state.putAll(stateOfNewLife(name, nextLife))
+    const [parts] = await openGroups([request], this.#opening)
+    if (parts !== undefined && this.#groups.get(name) === group) this.#run(() => group.beginAnew(parts))
   }
 
   // ---- what groups need ----
@@ -369,6 +401,10 @@ class Host implements ReplicaHost, GroupHost {
 
   get refusesAppends(): boolean {
     return this.#options.store.refusesAppends
+  }
+
+  get holdsMuch(): boolean {
+    return this.#bytesHeld >= HELD_BYTES_MAX
   }
 
   whenWritable(bytes: number): Promise<void> {
@@ -440,6 +476,7 @@ class Host implements ReplicaHost, GroupHost {
 
   #noteUnreadable(group: Group, offset: number): void {
     this.#options.log.error({ group: group.name, offset }, 'entries that another replica needs cannot be read')
+    group.noteDamage()
   }
 
   // ---- turns ----

@@ -188,6 +188,36 @@ describe('a shard that lost its state', () => {
   })
 })
 
+describe('a replica with damage', () => {
+  it('that shows when it leads hands over, and gets everything back from the others', async () => {
+    const { cluster, leader } = await groupOn([1000, 2000, 3000])
+    // Long enough for the records to be in the segment and nowhere else.
+    await cluster.advance(15_000)
+    leader.kill('keep-all')
+    const folder = '/store/logs/g'
+    const [segment] = (await leader.machine.disk.list(folder)).filter(name => name.endsWith('.log'))
+    leader.machine.disk.corrupt(`${folder}/${segment}`, 200, 8)
+    await leader.start()
+    await leader.open({ name: 'g', bootstrap: [1000, 2000, 3000], preferredLeader: 1000 })
+    const interim = await cluster.elect('g')
+    await cluster.until(() => leader.group('g').committedOffset === 20)
+    void interim.group('g').transferLeadership(1000)
+    await cluster.until(() => leader.group('g').leading)
+    const term = leader.group('g').term
+    await cluster.shard(4000).open({ name: 'g', bootstrap: [], peers: () => FOUR })
+    void leader.group('g').changeReplicas([1000, 2000, 3000, 4000], [])
+    await cluster.until(() => leader.group('g').term > term && cluster.leaderOf('g') !== undefined, 20_000)
+    const next = await cluster.elect('g')
+    expect(next.id).not.toBe(1000)
+    await write(cluster, next, numbers(20, 22))
+    await cluster.until(
+      () => leader.group('g').log.endOffset === 22 && leader.store.status().damage.length === 0,
+      20_000
+    )
+    expect(await valuesOf(leader.group('g').log)).toEqual(numbers(0, 22))
+  })
+})
+
 describe('a log whose beginning was dropped', () => {
   /** State of a group as the number of its records. */
   class Counter implements GroupSnapshots {

@@ -15,6 +15,7 @@ import {
   beginning,
   encodeMarks,
   encodePromised,
+  installKey,
   LOST_KEY,
   marksKey,
   readGroupState,
@@ -41,6 +42,8 @@ export interface OpenGroupsOptions {
   readonly priorityOf: (request: GroupRequest) => number
   /** A group's writes made progress. */
   readonly onProgress: (group: string) => void
+  /** See `GroupWritesOptions`. */
+  readonly onHeld: (bytes: number) => void
 }
 
 export interface OpenedGroup {
@@ -85,6 +88,16 @@ export async function openGroups(
     )
   }
   return Promise.all(requests.map((request, i) => openGroup(request, found[i]!.state, options)))
+}
+
+/** What is kept of a replica that begins a new life under `replica`. */
+export function stateOfNewLife(group: string, replica: ReplicaId): Map<string, Uint8Array | undefined> {
+  return new Map<string, Uint8Array | undefined>([
+    [voteKey(group), encodePromised({ replica, hardState: { term: 0, votedFor: undefined } })],
+    [marksKey(group), encodeMarks(Marks.bootstrap(undefined))],
+    [voidKey(group), VOID],
+    [installKey(group), undefined]
+  ])
 }
 
 interface Found {
@@ -175,7 +188,7 @@ async function epochAt(log: Log, offset: number): Promise<number> {
 }
 
 async function openGroup(request: GroupRequest, kept: KeptState, options: OpenGroupsOptions): Promise<OpenedGroup> {
-  const { store, state, after, onProgress } = options
+  const { store, state, after, onProgress, onHeld } = options
   const { name, fold, snapshot } = request
   const log = store.logs.get(name)
   if (log === undefined) throw new Error(`log ${name} was not opened`)
@@ -197,7 +210,8 @@ async function openGroup(request: GroupRequest, kept: KeptState, options: OpenGr
     snapshot,
     state,
     after,
-    onProgress: () => onProgress(name)
+    onProgress: () => onProgress(name),
+    onHeld
   })
   const node = options.openNode<Uint8Array>(
     configOf(request, promised.replica, options),

@@ -118,7 +118,13 @@ export class Outbox {
       this.#delayed.push({ group, wanted })
       return
     }
-    const outcome = readRun(group.log, group.writes.marks, wanted.range, wanted.bytesMax)
+    const { writes, log } = group
+    if (!writes.idle && writes.marks.endOffsetAt(wanted.range.start - 1) >= log.endOffset) {
+      // What is to be sent waits for room in the store itself.
+      void writes.whenIdle().then(() => this.sendEntries(group, wanted))
+      return
+    }
+    const outcome = readRun(log, writes.marks, wanted.range, wanted.bytesMax)
     if (!(outcome instanceof Promise)) {
       this.#cold.delete(follower)
       return this.#deliver(group, wanted, outcome)
