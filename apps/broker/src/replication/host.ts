@@ -11,32 +11,20 @@
  * Ticks are counted by what the scheduler's clock says, at most `TICKS_PER_TURN_MAX` at once: a loop that was held up must not
  * take the silence of its own ears for that of the others.
  */
-import { openRaftNode, type EntryId, type Message } from '@milena/raft'
+import { openRaftNode, type Message } from '@milena/raft'
 import type { PeerNetwork, Scheduler } from '@milena/shard-scheduler'
 import type { Log, LogStore } from '@milena/storage-engine'
 import type { BrokerId, GroupRequest, ReplicaHost, ReplicatedLog } from './contract.ts'
-import { readExchange, type Received } from './exchange-codec.ts'
-import { encodePromised, groupKeys, LOST_KEY, voteKey } from './group-state.ts'
-import {
-  Group,
-  type GroupHost,
-  type SaveHardState,
-  type SendEntries,
-  type SendRepair,
-  type SendSnapshot
-} from './group.ts'
-import { openGroups, stateOfNewLife, type OpenedGroup, type OpenGroupsOptions } from './open-groups.ts'
+import { readExchange, type Received } from './wire/exchange-codec.ts'
+import { encodePromised, groupKeys, LOST_KEY, voteKey } from './kept/group-state.ts'
+import type { GroupHost, SaveHardState, SendEntries, SendRepair, SendSnapshot } from './group/group-host.ts'
+import { Group } from './group/group.ts'
+import { openGroups, stateOfNewLife, type OpenedGroup, type OpenGroupsOptions } from './group/open-groups.ts'
 import { Outbox, RAFT_CHANNEL } from './outbox.ts'
-import { brokerOf } from './replica-ids.ts'
-import {
-  coveredBy,
-  decodeTransfer,
-  encodeTransfer,
-  SNAPSHOT_DEADLINE_MS,
-  SNAPSHOT_SERVICE,
-  takeSnapshot
-} from './snapshots.ts'
-import { StateWriter } from './state-writer.ts'
+import { brokerOf } from './kept/replica-ids.ts'
+import { PeerWatch } from './peer-watch.ts'
+import { decodeTransfer, handOver, SNAPSHOT_SERVICE } from './group/snapshots.ts'
+import { StateWriter } from './kept/state-writer.ts'
 import { TickWheel } from './tick-wheel.ts'
 
 /** Milliseconds of a tick. */
@@ -45,8 +33,6 @@ export const TICK_MS = 50
 export const ELECTION_TICKS = 10
 /** Ticks between heartbeats of a group that is awake, and between those of shards that share groups. */
 export const HEARTBEAT_TICKS = 3
-/** Ticks after which a shard that says nothing counts as gone. */
-const SILENCE_TICKS = ELECTION_TICKS
 const TICKS_PER_TURN_MAX = 2
 /** Ticks between looks at which followers keep up. */
 const SYNC_CHECK_TICKS = 20
@@ -98,17 +84,13 @@ class Host implements ReplicaHost, GroupHost {
   readonly #groups = new Map<string, Group>()
   readonly #byKey = new Map<number, Group>()
   readonly #byLog = new Map<Log, Group>()
-  /** Groups shared with each other shard. */
-  readonly #byPeer = new Map<BrokerId, Set<Group>>()
+  readonly #peers = new PeerWatch<Group>()
   readonly #wheel = new TickWheel<Group>()
   #changed = new Set<Group>()
   /** Groups whose replicas are being changed here. */
   readonly #changing = new Set<Group>()
   /** Replicas that wait to be added. */
   readonly #waiting = new Set<Group>()
-  /** Ticks at which peers were last heard of. */
-  readonly #heardAt = new Map<BrokerId, number>()
-  readonly #silent = new Set<BrokerId>()
   /** Bytes of records of all groups that wait as copies. */
   #bytesHeld = 0
   #turnScheduled = false
@@ -232,7 +214,7 @@ class Host implements ReplicaHost, GroupHost {
     this.#groups.delete(group.name)
     this.#byKey.delete(group.key.key)
     this.#byLog.delete(group.log)
-    for (const shared of this.#byPeer.values()) shared.delete(group)
+    this.#peers.share(group, new Set())
   }
 
   async settled(): Promise<void> {
@@ -245,13 +227,8 @@ class Host implements ReplicaHost, GroupHost {
     if (members.includes(group.replica) && group.nextLife === undefined) this.#waiting.delete(group)
     else this.#waiting.add(group)
     const peers = new Set(members.map(brokerOf))
-    for (const [peer, shared] of this.#byPeer) if (!peers.has(peer)) shared.delete(group)
-    for (const peer of peers) {
-      if (peer === this.self) continue
-      let shared = this.#byPeer.get(peer)
-      if (shared === undefined) this.#byPeer.set(peer, (shared = new Set()))
-      shared.add(group)
-    }
+    peers.delete(this.self)
+    this.#peers.share(group, peers)
   }
 
   // ---- what the world tells ----
@@ -298,18 +275,14 @@ class Host implements ReplicaHost, GroupHost {
   }
 
   #hear(from: BrokerId): void {
-    this.#heardAt.set(from, this.tick)
-    if (this.#silent.delete(from)) for (const group of this.#byPeer.get(from) ?? []) group.peerBack(from)
+    if (this.#peers.hear(from, this.tick)) for (const group of this.#peers.sharedWith(from)) group.peerBack(from)
   }
 
   #peerChanged(peer: BrokerId, reachable: boolean): void {
     if (this.#closed) return
     this.#run(() => {
-      if (reachable) {
-        this.#heardAt.set(peer, this.tick)
-        this.#silent.delete(peer)
-      }
-      for (const group of [...(this.#byPeer.get(peer) ?? [])]) {
+      if (reachable) this.#peers.hear(peer, this.tick)
+      for (const group of this.#peers.sharedWith(peer)) {
         if (reachable) group.peerBack(peer)
         else group.peerGone(peer)
       }
@@ -352,15 +325,9 @@ class Host implements ReplicaHost, GroupHost {
 
   /** Tells the shards that share groups with this one that it is here, and finds out who is not. */
   #greetPeers(): void {
-    const { reachable } = this.#options.network
-    for (const [peer, shared] of this.#byPeer) {
-      if (shared.size === 0 || !reachable.has(peer)) continue
-      this.#outbox.sendHeartbeat(peer)
-      const heardAt = this.#heardAt.get(peer) ?? this.tick
-      if (this.tick - heardAt <= SILENCE_TICKS || this.#silent.has(peer)) continue
-      this.#silent.add(peer)
-      for (const group of [...shared]) group.peerGone(peer)
-    }
+    const { greeted, lost } = this.#peers.look(this.tick, this.#options.network.reachable)
+    for (const peer of greeted) this.#outbox.sendHeartbeat(peer)
+    for (const peer of lost) for (const group of this.#peers.sharedWith(peer)) group.peerGone(peer)
   }
 
   /** Replicas that wait to be added say so. */
@@ -392,7 +359,7 @@ class Host implements ReplicaHost, GroupHost {
   }
 
   isReachable(broker: BrokerId): boolean {
-    return this.#options.network.reachable.has(broker) && !this.#silent.has(broker)
+    return this.#options.network.reachable.has(broker) && !this.#peers.isSilent(broker)
   }
 
   writable(bytes: number): boolean {
@@ -427,22 +394,12 @@ class Host implements ReplicaHost, GroupHost {
     void this.#outbox.sendRepair(group, wanted)
   }
 
-  sendSnapshot(group: Group, { to, term, atLeast }: SendSnapshot): void {
-    const transfer = takeSnapshot(group, to, term, atLeast)
-    if (transfer === undefined) return group.perform(group.node.snapshotSent(to, undefined))
-    this.#options.log.info(
-      { group: group.name, to: brokerOf(to), offset: transfer.marks.base.offset },
-      'sending a snapshot'
-    )
-    const call = this.#options.network.call(brokerOf(to), SNAPSHOT_SERVICE, encodeTransfer(transfer), {
-      deadlineMs: SNAPSHOT_DEADLINE_MS
-    })
-    const ended = (covered: EntryId | undefined): void =>
-      this.#run(() => group.perform(group.node.snapshotSent(to, covered)))
-    call.then(
-      () => ended(coveredBy(transfer)),
-      () => ended(undefined)
-    )
+  sendSnapshot(group: Group, wanted: SendSnapshot): void {
+    const { log, network } = this.#options
+    const { to } = wanted
+    const sent = handOver(group, wanted, network, log)
+    if (sent === undefined) return group.perform(group.node.snapshotSent(to, undefined))
+    void sent.then(covered => this.#run(() => group.perform(group.node.snapshotSent(to, covered))))
   }
 
   #receiveSnapshot(payload: Uint8Array, from: BrokerId | undefined): Uint8Array {

@@ -7,11 +7,12 @@
  */
 import type { PeerNetwork } from '@milena/shard-scheduler'
 import type { BrokerId } from './contract.ts'
-import { readRun, type ReadRun, type RunOutcome } from './entry-run.ts'
-import { ExchangeWriter, type EntryRun, type Outgoing } from './exchange-codec.ts'
-import type { Group, SendEntries, SendRepair } from './group.ts'
-import type { GroupKey } from './group-key.ts'
-import { brokerOf } from './replica-ids.ts'
+import { readRun, type ReadRun, type RunOutcome } from './group/entry-run.ts'
+import { ExchangeWriter, type EntryRun, type Outgoing } from './wire/exchange-codec.ts'
+import type { SendEntries, SendRepair } from './group/group-host.ts'
+import type { Group } from './group/group.ts'
+import type { GroupKey } from './wire/group-key.ts'
+import { brokerOf } from './kept/replica-ids.ts'
 
 export const RAFT_CHANNEL = 'raft'
 

@@ -5,9 +5,12 @@
  * membership as of there, and the state of whoever takes snapshots.
  */
 import type { EntryId, Term } from '@milena/raft'
+import type { PeerNetwork } from '@milena/shard-scheduler'
+import { brokerOf } from '../kept/replica-ids.ts'
+import type { SendSnapshot } from './group-host.ts'
 import type { Group } from './group.ts'
-import type { GroupKey } from './group-key.ts'
-import { Marks } from './marks.ts'
+import type { GroupKey } from '../wire/group-key.ts'
+import { Marks } from '../kept/marks.ts'
 import {
   bytesTag,
   doubleTag,
@@ -18,12 +21,12 @@ import {
   varintTag,
   writeMarks,
   Writer
-} from './proto.ts'
+} from '../wire/proto.ts'
 
 export const SNAPSHOT_SERVICE = 'raft.snapshot'
 
 /** How long a snapshot may be on its way. */
-export const SNAPSHOT_DEADLINE_MS = 30_000
+const SNAPSHOT_DEADLINE_MS = 30_000
 
 export interface SnapshotTransfer {
   readonly group: GroupKey
@@ -37,7 +40,7 @@ export interface SnapshotTransfer {
 }
 
 /** The snapshot of a group that this shard leads; undefined when there is none that covers index `atLeast`. */
-export function takeSnapshot(group: Group, to: number, term: Term, atLeast: number): SnapshotTransfer | undefined {
+function takeSnapshot(group: Group, to: number, term: Term, atLeast: number): SnapshotTransfer | undefined {
   const { marks } = group.writes
   const taken = group.request.snapshot?.take(marks.base.offset)
   const offset = taken?.offset ?? marks.base.offset
@@ -46,6 +49,26 @@ export function takeSnapshot(group: Group, to: number, term: Term, atLeast: numb
   if (covered.before.index < atLeast || covered.base.membership === undefined) return undefined
   const data = taken?.bytes ?? new Uint8Array(0)
   return { group: group.key, from: group.replica, to, term, marks: covered, data }
+}
+
+/**
+ * Hands a snapshot over. Resolves with the last entry that it covers once the receiver has it, with undefined when that did not
+ * come about; undefined at once when there is no snapshot to be had.
+ */
+export function handOver(
+  group: Group,
+  { to, term, atLeast }: SendSnapshot,
+  network: PeerNetwork,
+  log: { info(fields: object, message: string): void }
+): Promise<EntryId | undefined> | undefined {
+  const transfer = takeSnapshot(group, to, term, atLeast)
+  if (transfer === undefined) return undefined
+  log.info({ group: group.name, to: brokerOf(to), offset: transfer.marks.base.offset }, 'sending a snapshot')
+  const options = { deadlineMs: SNAPSHOT_DEADLINE_MS }
+  return network.call(brokerOf(to), SNAPSHOT_SERVICE, encodeTransfer(transfer), options).then(
+    () => coveredBy(transfer),
+    () => undefined
+  )
 }
 
 /** The last entry that a snapshot covers. */

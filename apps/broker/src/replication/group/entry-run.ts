@@ -7,8 +7,8 @@
 import type { Index, IndexRange } from '@milena/raft'
 import { StoreError, type Log, type ReadResult } from '@milena/storage-engine'
 import { batchHeader } from '@milena/wire-protocol'
-import type { EntryRun } from './exchange-codec.ts'
-import type { Marks } from './marks.ts'
+import type { EntryRun } from '../wire/exchange-codec.ts'
+import type { Marks } from '../kept/marks.ts'
 
 export interface ReadRun extends EntryRun {
   readonly start: Index
@@ -78,4 +78,15 @@ function baseOffsetOf(slices: readonly Uint8Array[]): number {
     filled += part.length
   }
   return batchHeader.baseOffset(head, 0)
+}
+
+/** Where the entry that contains `offset` begins; `offset` itself at the end of the log. */
+export async function entryStart(log: Log, offset: number): Promise<number> {
+  if (offset >= log.endOffset) return offset
+  const read = await log.read(offset, 1, offset + 1, true)
+  try {
+    return baseOffsetOf(read.slices)
+  } finally {
+    read.release()
+  }
 }

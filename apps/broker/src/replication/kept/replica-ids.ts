@@ -9,7 +9,7 @@
  * after it was removed, lost its state) draws a random incarnation, tells the group's leader, and becomes a member under it.
  */
 import type { ReplicaId } from '@milena/raft'
-import type { BrokerId } from './contract.ts'
+import type { BrokerId } from '../contract.ts'
 
 const BROKER_IDS = 2 ** 31
 /** Incarnations are drawn from `[1, INCARNATION_COUNT)`, so that ids stay safe integers. */

@@ -7,7 +7,7 @@
 import type { Membership } from '@milena/raft'
 import { crc32c } from '@milena/wire-protocol'
 import protobuf from 'protobufjs/minimal.js'
-import { Marks, type Mark } from './marks.ts'
+import { Marks, type Mark } from '../kept/marks.ts'
 
 export const { Reader, Writer } = protobuf
 export type Reader = protobuf.Reader

@@ -3,12 +3,12 @@ import type { Log, LogStore } from '@milena/storage-engine'
 import { MemoryStoreHost } from '@milena/storage-engine/testing'
 import { BatchBuilder, batchHeader } from '@milena/wire-protocol'
 import { describe, expect, it } from 'vitest'
-import { batchFormat } from '../partitions/batch-format.ts'
-import { decodeMarks, marksKey } from './group-state.ts'
+import { batchFormat } from '../../partitions/batch-format.ts'
+import { decodeMarks, marksKey } from '../kept/group-state.ts'
 import { GroupWrites } from './group-writes.ts'
-import { Marks } from './marks.ts'
-import { StateWriter } from './state-writer.ts'
-import { logOptions } from './testing/memory-cluster.ts'
+import { Marks } from '../kept/marks.ts'
+import { StateWriter } from '../kept/state-writer.ts'
+import { logOptions } from '../testing/memory-cluster.ts'
 
 /** One replica's writes over a store whose puts are durable only when the test says so. */
 class Fixture {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { decodeMarks, decodePromised, encodeMarks, marksKey, voteKey } from './group-state.ts'
-import { MemoryCluster, propose, valuesOf } from './testing/memory-cluster.ts'
+import { decodeMarks, decodePromised, encodeMarks, marksKey, voteKey } from '../kept/group-state.ts'
+import { MemoryCluster, propose, valuesOf } from '../testing/memory-cluster.ts'
 
 const THREE = [1000, 2000, 3000]
 

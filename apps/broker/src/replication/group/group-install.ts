@@ -4,9 +4,9 @@
  * crash; every part of it ends the same however often it is done.
  */
 import type { Log, LogFold } from '@milena/storage-engine'
-import type { GroupSnapshots } from './contract.ts'
-import { encodeMarks, installKey, marksKey, voidKey, type PendingInstall } from './group-state.ts'
-import type { StateWriter } from './state-writer.ts'
+import type { GroupSnapshots } from '../contract.ts'
+import { encodeMarks, installKey, marksKey, voidKey, type PendingInstall } from '../kept/group-state.ts'
+import type { StateWriter } from '../kept/state-writer.ts'
 
 export interface InstallParts {
   readonly name: string

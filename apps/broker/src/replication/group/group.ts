@@ -9,67 +9,25 @@
 import type { Effect, Index, Message, RaftNode, ReplicaId, Term } from '@milena/raft'
 import type { Log } from '@milena/storage-engine'
 import { batchHeader } from '@milena/wire-protocol'
-import type { BrokerId, FollowerStatus, GroupRequest, ProposeOutcome, ReplicatedLog } from './contract.ts'
-import { NotLeaderError } from './errors.ts'
-import type { GroupKey } from './group-key.ts'
+import type { BrokerId, FollowerStatus, GroupRequest, ProposeOutcome, ReplicatedLog } from '../contract.ts'
+import { NotLeaderError } from '../errors.ts'
+import type { GroupKey } from '../wire/group-key.ts'
 import type { GroupWrites } from './group-writes.ts'
-import { MembershipChange } from './membership-change.ts'
-import { brokerOf, newReplicaId } from './replica-ids.ts'
+import { entryStart } from './entry-run.ts'
+import { checkEntries, type EntriesMessage } from './entry-check.ts'
+import type { GroupHost } from './group-host.ts'
+import { GroupNews } from './group-news.ts'
+import { Followers } from './followers.ts'
+import { PendingReads } from './pending-reads.ts'
+import { membersOf, Roster, votersOf } from './roster.ts'
+import { brokerOf, newReplicaId } from '../kept/replica-ids.ts'
 import { coveredBy, type SnapshotTransfer } from './snapshots.ts'
-
-/** What a replica needs from its shard's host. */
-export interface GroupHost {
-  readonly self: BrokerId
-  /** Ticks so far. */
-  readonly tick: number
-  /** Monotonic ms. */
-  nowMs(): number
-  /** Milliseconds after which a follower that has not caught up is no longer in sync. */
-  readonly lagMsMax: number
-  /** The shard of a replica is linked. */
-  isReachable(broker: BrokerId): boolean
-  /** An append of `bytes` finds room now. */
-  writable(bytes: number): boolean
-  readonly refusesAppends: boolean
-  /** As much as may be waits in copies for room in the store. */
-  readonly holdsMuch: boolean
-  /** Stands for no election. */
-  readonly abstaining: boolean
-  whenWritable(bytes: number): Promise<void>
-  send(group: Group, message: Message<Uint8Array>): void
-  /** Reads and sends entries at the end of the turn, then calls `entriesSent`. */
-  sendEntries(group: Group, wanted: SendEntries): void
-  sendRepair(group: Group, wanted: SendRepair): void
-  sendSnapshot(group: Group, wanted: SendSnapshot): void
-  /** Puts term and vote, then calls `hardStateSaved`. */
-  saveHardState(group: Group, wanted: SaveHardState): void
-  /** The group's listener has something to hear, and its next tick may be another one. */
-  changed(group: Group): void
-  membershipChanged(group: Group): void
-  /** Calls `advanceChange` at every tick, until it answers false. */
-  watchChange(group: Group): void
-  random(bound: number): number
-}
-
-export type SendEntries = Extract<Effect<Uint8Array>, { kind: 'sendEntries' }>
-export type SendRepair = Extract<Effect<Uint8Array>, { kind: 'sendRepair' }>
-export type SendSnapshot = Extract<Effect<Uint8Array>, { kind: 'sendSnapshot' }>
-export type SaveHardState = Extract<Effect<Uint8Array>, { kind: 'saveHardState' }>
 
 /** Bytes of records that may wait for marks or room before more from a leader is dropped. */
 const HELD_BYTES_MAX = 4 * 1024 * 1024
-/** Room that each record may take besides its bytes: what is left of its pages. */
-const RECORD_SLACK_BYTES = 64
 
 /** Ticks, at most, from the break of the link to a leader's shard to an election. */
 const STAND_TICKS_MAX = 5
-
-interface Heard {
-  atMs: number
-  caughtUpMs: number
-}
-
-const NO_ENTRIES: readonly never[] = []
 
 export class Group implements ReplicatedLog {
   readonly name: string
@@ -95,21 +53,13 @@ export class Group implements ReplicatedLog {
   #committedOffset = 0
   #shownOffset = 0
   #ownTermIndex: Index = 0
-  #heard = new Map<ReplicaId, Heard>()
+  #followers: Followers
+  readonly #roster: Roster
   #performing = false
   #queue: Effect<Uint8Array>[] = []
-  #advanced = false
-  #roleChanged = false
-  #replicasChanged = false
-  #truncatedTo: number | undefined
-  #inSync: readonly BrokerId[] = []
+  readonly #news = new GroupNews()
   #closed = false
-  #nextRead = 1
-  readonly #reads = new Map<number, { resolve: () => void; reject: (error: Error) => void }>()
-  /** Replicas that said that they wait to be added, by broker. */
-  readonly #joined = new Map<BrokerId, ReplicaId>()
-  #membershipCertain = true
-  #change: { readonly change: MembershipChange; readonly resolve: (done: boolean) => void } | undefined
+  readonly #reads = new PendingReads()
   /** A snapshot that arrived and is being stepped. */
   #incoming: SnapshotTransfer | undefined
   #transfer: { readonly target: ReplicaId; readonly resolve: (done: boolean) => void } | undefined
@@ -136,6 +86,8 @@ export class Group implements ReplicatedLog {
     this.node = parts.node
     this.tickedAt = host.tick
     this.#committedOffset = this.writes.marks.base.offset
+    this.#followers = new Followers(host, this.replica)
+    this.#roster = new Roster(this)
   }
 
   // ---- what users ask ----
@@ -174,37 +126,21 @@ export class Group implements ReplicatedLog {
   }
 
   durableAt(count: number): number {
-    const marks = this.writes.marks
-    const membership = this.node.membership
-    if (membership === undefined || this.node.roleKind !== 'leader') return 0
-    const voters = membership.kind === 'simple' ? membership.voters : membership.incoming
+    const { node } = this
+    if (node.membership === undefined || node.roleKind !== 'leader') return 0
+    const voters = votersOf(node.membership)
     if (voters.length === 1 && count <= 1) return this.log.flushedOffset
-    const matched = voters.map(voter => this.node.matchIndexOf(voter)).sort((a, b) => b - a)
+    const matched = voters.map(voter => node.matchIndexOf(voter)).sort((left, right) => right - left)
     const index = matched[Math.max(1, count) - 1]
-    return index === undefined ? 0 : marks.endOffsetAt(index)
+    return index === undefined ? 0 : this.writes.marks.endOffsetAt(index)
   }
 
   followers(): readonly FollowerStatus[] {
-    const { role } = this.node.status
-    if (role.kind !== 'leader') return []
-    const { membership } = this.node
-    const voters =
-      membership === undefined ? [] : membership.kind === 'simple' ? membership.voters : membership.incoming
-    return [...role.progress].map(([replica, progress]) => {
-      const heard = this.#heard.get(replica)
-      return {
-        brokerId: brokerOf(replica),
-        voter: voters.includes(replica),
-        matchOffset: this.writes.marks.endOffsetAt(progress.matchIndex),
-        state: progress.kind,
-        lastFetchMs: heard?.atMs ?? -1,
-        lastCaughtUpMs: this.#isCaughtUp(replica) ? this.#host.nowMs() : (heard?.caughtUpMs ?? -1)
-      }
-    })
+    return this.#followers.statuses(this.node, this.writes.marks)
   }
 
   get inSync(): readonly BrokerId[] {
-    return this.#inSync
+    return this.#followers.inSync
   }
 
   propose(batch: Uint8Array): ProposeOutcome {
@@ -239,20 +175,9 @@ export class Group implements ReplicatedLog {
   async trim(offset: number): Promise<void> {
     const upTo = Math.min(offset, this.#committedOffset, this.log.flushedOffset)
     if (upTo <= this.log.startOffset) return
-    await this.writes.compact(await this.#entryAt(upTo))
+    await this.writes.compact(await entryStart(this.log, upTo))
     this.node.compacted(this.writes.marks.before)
     await this.log.trim(upTo)
-  }
-
-  /** Where the entry that contains `offset` begins. */
-  async #entryAt(offset: number): Promise<number> {
-    if (offset >= this.log.endOffset) return offset
-    const read = await this.log.read(offset, 1, offset + 1, true)
-    try {
-      return batchHeader.baseOffset(read.slices.length === 1 ? read.slices[0]! : Buffer.concat(read.slices), 0)
-    } finally {
-      read.release()
-    }
   }
 
   endOffsetOfEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number } | undefined {
@@ -265,9 +190,7 @@ export class Group implements ReplicatedLog {
 
   confirmLeadership(): Promise<void> {
     if (this.node.roleKind !== 'leader') return Promise.reject(new NotLeaderError(this.name, this.leader))
-    const request = this.#nextRead++
-    return new Promise((resolve, reject) => {
-      this.#reads.set(request, { resolve, reject })
+    return this.#reads.wait(request => {
       this.sync()
       this.perform(this.node.readIndex(request))
     })
@@ -287,18 +210,12 @@ export class Group implements ReplicatedLog {
   }
 
   changeReplicas(voters: readonly BrokerId[], learners: readonly BrokerId[]): Promise<boolean> {
-    this.#change?.resolve(false)
-    return new Promise(resolve => {
-      this.#change = { change: new MembershipChange({ voters, learners }), resolve }
-      this.#host.watchChange(this)
-    })
+    return this.#roster.change({ voters, learners })
   }
 
   #voterOn(broker: BrokerId): ReplicaId | undefined {
     const { membership } = this.node
-    if (membership === undefined) return undefined
-    const voters = membership.kind === 'simple' ? membership.voters : membership.incoming
-    return voters.find(voter => brokerOf(voter) === broker)
+    return membership === undefined ? undefined : votersOf(membership).find(voter => brokerOf(voter) === broker)
   }
 
   // ---- what the host tells ----
@@ -327,66 +244,34 @@ export class Group implements ReplicatedLog {
   /** A message arrived from `from`'s shard. */
   receive(message: Message<Uint8Array>): void {
     if (this.#closed) return
-    this.#noteHeard(message)
-    if ((message.kind === 'append' || message.kind === 'repairResponse') && !this.#canTake(message)) return
+    if (this.node.roleKind === 'leader') this.#followers.noteHeard(message.from)
+    if (message.kind === 'append' && !this.#canTake(message)) return
     this.sync()
     this.perform(this.node.step(message))
     if (message.kind === 'appendResponse' && message.result === 'matched') this.#noteMatched(message.from)
   }
 
   /** Whether the entries of a message are whole, and there is room for them. Dropping them is allowed: they come again. */
-  #canTake(message: Extract<Message<Uint8Array>, { kind: 'append' | 'repairResponse' }>): boolean {
-    let bytes = 0
-    let nextOffset = -1
-    for (const entry of message.entries) {
-      if (entry.kind !== 'data') continue
-      const { payload } = entry
-      if (batchHeader.magic(payload, 0) !== batchHeader.magicV2) return false
-      if (batchHeader.computeCrc(payload, 0) !== batchHeader.crc(payload, 0)) return false
-      const base = batchHeader.baseOffset(payload, 0)
-      if (nextOffset >= 0 && base !== nextOffset) return false
-      if (nextOffset < 0 && !this.#beginsRight(message, entry.index, base)) return false
-      nextOffset = base + entry.width
-      bytes += payload.length + RECORD_SLACK_BYTES
-    }
+  #canTake(message: EntriesMessage): boolean {
+    const bytes = checkEntries(message, this.writes.marks, this.node.termAt(message.previous.index))
     if (bytes === 0) return true
-    return !this.#host.refusesAppends && this.#host.writable(bytes) && this.writes.bytesHeld <= HELD_BYTES_MAX
-  }
-
-  /** The first batch of a message has the offset that its index asks for, if this log agrees with what comes before it. */
-  #beginsRight(
-    message: Extract<Message<Uint8Array>, { kind: 'append' | 'repairResponse' }>,
-    index: Index,
-    base: number
-  ): boolean {
-    if (message.kind === 'repairResponse') return true
-    const { previous, entries } = message
-    if (this.node.termAt(previous.index) !== previous.term) return true
-    const marksBetween = entries.filter(entry => entry.kind !== 'data' && entry.index < index).length
-    return base === this.writes.marks.endOffsetAt(previous.index) + (index - previous.index - 1 - marksBetween)
+    if (bytes === undefined || this.#host.refusesAppends) return false
+    return this.#host.writable(bytes) && this.writes.bytesHeld <= HELD_BYTES_MAX
   }
 
   /** A replica that waits to be added says so. */
   noteJoin(replica: ReplicaId): void {
-    if (this.node.roleKind !== 'leader') return
-    const broker = brokerOf(replica)
-    const members = this.memberIds()
-    if (members.includes(replica)) return
-    const isOneOfUs = members.some(id => brokerOf(id) === broker)
-    if (isOneOfUs && !this.#canDoWithout(broker)) return
-    this.#joined.set(broker, replica)
-    // It has been one of us in a former life: let it in again.
-    if (!isOneOfUs || this.#change !== undefined) return
-    const { voters, learners, joint } = this.membership
-    // A broker can be there twice: as a voter of one life, and as a learner of another that did not come to be a voter.
-    const others = learners.filter(other => !voters.includes(other))
-    if (!joint) void this.changeReplicas(voters, others)
+    this.#roster.noteJoin(replica)
   }
 
-  /** A majority is in sync even without this broker's replica. */
-  #canDoWithout(broker: BrokerId): boolean {
-    const others = this.#inSync.filter(id => id !== broker)
-    return broker !== this.self && others.length > Math.floor(this.membership.voters.length / 2)
+  /** Does what a change of replicas waits for. False: none is under way. */
+  advanceChange(): boolean {
+    return !this.#closed && this.#roster.advance(this.#host.tick)
+  }
+
+  /** See `Roster`. */
+  watchChange(): void {
+    this.#host.watchChange(this)
   }
 
   /** Something of the log cannot be read any more. Whoever has peers to get it back from asks for that. */
@@ -395,37 +280,8 @@ export class Group implements ReplicatedLog {
     if (this.nextLife !== undefined || voters.length < 3 || !voters.includes(this.self)) return
     this.nextLife = newReplicaId(this.self, bound => this.#host.random(bound))
     this.#host.membershipChanged(this)
-    const other = this.#inSync.find(id => id !== this.self)
+    const other = this.inSync.find(id => id !== this.self)
     if (this.node.roleKind === 'leader' && other !== undefined) void this.transferLeadership(other)
-  }
-
-  /** Does what a change of replicas waits for. False: none is under way. */
-  advanceChange(): boolean {
-    const pending = this.#change
-    if (pending === undefined || this.#closed) return false
-    const { node } = this
-    const done = pending.change.advance({
-      leads: node.roleKind === 'leader',
-      membership: node.membership,
-      membershipCertain: this.#membershipCertain,
-      commitIndex: node.commitIndex,
-      tick: this.#host.tick,
-      matchIndexOf: replica => node.matchIndexOf(replica),
-      joinedOn: broker => this.#joined.get(broker),
-      proposeMembership: (voters, learners) => this.#proposeMembership(voters, learners)
-    })
-    if (done === undefined) return true
-    this.#change = undefined
-    pending.resolve(done)
-    return false
-  }
-
-  #proposeMembership(voters: readonly ReplicaId[], learners: readonly ReplicaId[]): boolean {
-    this.sync()
-    const outcome = this.node.proposeMembership({ voters, learners })
-    if (outcome.kind !== 'accepted') return false
-    this.perform(outcome.effects)
-    return true
   }
 
   /** A snapshot arrived. */
@@ -450,37 +306,22 @@ export class Group implements ReplicatedLog {
       if (offset > this.#committedOffset) this.#committedOffset = offset
       this.perform(this.node.snapshotInstalled(coveredBy(transfer)))
     })
-    this.#truncatedTo = Math.min(offset, this.#truncatedTo ?? Infinity)
-  }
-
-  #noteHeard(message: Message<Uint8Array>): void {
-    if (this.node.roleKind !== 'leader') return
-    let heard = this.#heard.get(message.from)
-    if (heard === undefined) this.#heard.set(message.from, (heard = { atMs: 0, caughtUpMs: -1 }))
-    heard.atMs = this.#host.nowMs()
+    this.#news.noteTruncated(offset)
   }
 
   #noteMatched(from: ReplicaId): void {
     if (this.node.roleKind !== 'leader') return
-    const heard = this.#heard.get(from)
-    if (heard !== undefined && this.#isCaughtUp(from)) {
-      heard.caughtUpMs = heard.atMs
-      if (!this.#inSync.includes(brokerOf(from))) this.checkInSync()
-    }
+    if (this.#followers.noteMatched(this.node, from)) this.checkInSync()
     // What followers hold moved: durableAt may answer more.
-    this.#advanced = true
+    this.#news.noteAdvanced()
     this.#host.changed(this)
-  }
-
-  #isCaughtUp(replica: ReplicaId): boolean {
-    return this.node.matchIndexOf(replica) >= this.node.commitIndex
   }
 
   /** Something of this replica's log or marks became durable. */
   madeDurable(): void {
     if (this.#closed) return
     const { durable } = this.writes
-    this.#advanced = true
+    this.#news.noteAdvanced()
     this.#host.changed(this)
     if (durable === undefined || durable.index <= this.node.durableIndex) return
     this.sync()
@@ -517,38 +358,14 @@ export class Group implements ReplicatedLog {
 
   /** All members, this one included. */
   memberIds(): ReplicaId[] {
-    const { membership } = this.node
-    if (membership === undefined) return []
-    const voters = membership.kind === 'simple' ? membership.voters : [...membership.incoming, ...membership.outgoing]
-    return [...new Set([...voters, ...membership.learners])]
+    return this.node.membership === undefined ? [] : membersOf(this.node.membership)
   }
 
   /** Looks again at who is in sync; a leader's listener hears of changes. */
   checkInSync(): void {
-    const next = this.node.roleKind === 'leader' ? this.#computeInSync() : NO_ENTRIES
-    if (next.length === this.#inSync.length && next.every(id => this.#inSync.includes(id))) return
-    this.#inSync = next
-    this.#replicasChanged = true
+    if (!this.#followers.check(this.node)) return
+    this.#news.noteReplicasChanged()
     this.#host.changed(this)
-  }
-
-  #computeInSync(): BrokerId[] {
-    const { membership } = this.node
-    if (membership === undefined) return []
-    const horizon = this.#host.nowMs() - this.#host.lagMsMax
-    const voters = membership.kind === 'simple' ? membership.voters : membership.incoming
-    const inSync: BrokerId[] = []
-    for (const voter of voters) {
-      const broker = brokerOf(voter)
-      if (voter === this.replica) inSync.push(broker)
-      else if (this.#host.isReachable(broker) && this.#keepsUp(voter, horizon)) inSync.push(broker)
-    }
-    return inSync
-  }
-
-  #keepsUp(voter: ReplicaId, horizonMs: number): boolean {
-    if (this.node.matchIndexOf(voter) === 0) return false
-    return this.#isCaughtUp(voter) || (this.#heard.get(voter)?.caughtUpMs ?? -Infinity) >= horizonMs
   }
 
   // ---- effects ----
@@ -568,12 +385,7 @@ export class Group implements ReplicatedLog {
       for (const effect of queue) this.#carryOut(effect)
     }
     this.#performing = false
-    if (this.#hasNews || this.dueTick < this.dueAt) this.#host.changed(this)
-  }
-
-  /** The listener has something to hear. */
-  get #hasNews(): boolean {
-    return this.#advanced || this.#roleChanged || this.#replicasChanged || this.#truncatedTo !== undefined
+    if (this.#news.any || this.dueTick < this.dueAt) this.#host.changed(this)
   }
 
   #carryOut(effect: Effect<Uint8Array>): void {
@@ -592,7 +404,7 @@ export class Group implements ReplicatedLog {
       case 'roleChanged':
         return this.#becomeChanged()
       case 'membership':
-        this.#membershipCertain = effect.committed
+        this.#roster.membershipCertain = effect.committed
         host.membershipChanged(this)
         return this.checkInSync()
       case 'sendRepair':
@@ -600,9 +412,9 @@ export class Group implements ReplicatedLog {
       case 'sendSnapshot':
         return host.sendSnapshot(this, effect)
       case 'readReady':
-        return this.#endRead(effect.request, undefined)
+        return this.#reads.end(effect.request, undefined)
       case 'readGivenUp':
-        return this.#endRead(effect.request, new NotLeaderError(this.name, this.leader))
+        return this.#reads.end(effect.request, new NotLeaderError(this.name, this.leader))
       case 'transferEnded':
         this.#transfer?.resolve(effect.reason === undefined)
         this.#transfer = undefined
@@ -620,7 +432,7 @@ export class Group implements ReplicatedLog {
     if (leads && first?.kind === 'noop' && first.term === this.node.term) this.#ownTermIndex = first.index
     const cutTo = this.writes.append(truncateFrom, entries, !leads)
     if (cutTo !== undefined) {
-      this.#truncatedTo = Math.min(cutTo, this.#truncatedTo ?? Infinity)
+      this.#news.noteTruncated(cutTo)
       this.#host.changed(this)
     }
   }
@@ -628,47 +440,23 @@ export class Group implements ReplicatedLog {
   #commit(index: Index): void {
     const offset = this.writes.marks.endOffsetAt(index)
     if (offset > this.#committedOffset) this.#committedOffset = offset
-    this.#advanced = true
+    this.#news.noteAdvanced()
   }
 
   #becomeChanged(): void {
     if (this.node.roleKind !== 'leader') {
       this.#ownTermIndex = 0
-      this.#heard.clear()
-      this.#joined.clear()
+      this.#followers.clear()
+      this.#roster.clear()
     }
     this.#standAt = Infinity
-    this.#roleChanged = true
+    this.#news.noteRoleChanged()
     this.checkInSync()
-  }
-
-  #endRead(request: number, error: Error | undefined): void {
-    const read = this.#reads.get(request)
-    this.#reads.delete(request)
-    if (error === undefined) read?.resolve()
-    else read?.reject(error)
   }
 
   /** Tells the listener what happened since the last time. */
   notify(): void {
-    const { listener } = this.request
-    if (this.#truncatedTo !== undefined) {
-      const offset = this.#truncatedTo
-      this.#truncatedTo = undefined
-      listener.truncated(offset)
-    }
-    if (this.#roleChanged) {
-      this.#roleChanged = false
-      listener.roleChanged()
-    }
-    if (this.#replicasChanged) {
-      this.#replicasChanged = false
-      listener.replicasChanged()
-    }
-    if (this.#advanced) {
-      this.#advanced = false
-      listener.advanced()
-    }
+    this.#news.tell(this.request.listener)
   }
 
   /** The replica begins a new life, with nothing. */
@@ -682,11 +470,12 @@ export class Group implements ReplicatedLog {
     this.writes = parts.writes
     this.node = parts.node
     this.nextLife = undefined
+    this.#followers = new Followers(this.#host, this.replica)
     this.tickedAt = this.#host.tick
     this.#standAt = Infinity
-    this.#membershipCertain = true
+    this.#roster.membershipCertain = true
     this.#incoming = undefined
-    this.#truncatedTo = 0
+    this.#news.noteTruncated(0)
     this.#becomeChanged()
     this.#host.membershipChanged(this)
     this.#host.changed(this)
@@ -696,11 +485,10 @@ export class Group implements ReplicatedLog {
   close(): void {
     this.#closed = true
     this.writes.stop()
-    for (const request of [...this.#reads.keys()]) this.#endRead(request, new NotLeaderError(this.name, undefined))
+    this.#reads.endAll(new NotLeaderError(this.name, undefined))
     this.#transfer?.resolve(false)
     this.#transfer = undefined
-    this.#change?.resolve(false)
-    this.#change = undefined
+    this.#roster.giveUp()
   }
 
   /** The store failed. */

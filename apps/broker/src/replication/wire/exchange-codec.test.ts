@@ -12,9 +12,9 @@ import {
   encodeInstall,
   encodeMarks,
   encodePromised
-} from './group-state.ts'
-import { Marks } from './marks.ts'
-import { decodeTransfer, encodeTransfer } from './snapshots.ts'
+} from '../kept/group-state.ts'
+import { Marks } from '../kept/marks.ts'
+import { decodeTransfer, encodeTransfer } from '../group/snapshots.ts'
 
 // The reference: protobufjs reads the schema file and decodes by reflection.
 const schema = protobuf.parse(readFileSync(new URL('./raft.proto', import.meta.url), 'utf8')).root

@@ -7,8 +7,8 @@
  * to be added says its id again and again). One that came back under a new id takes the place of its former life the same way.
  */
 import type { Membership, ReplicaId } from '@milena/raft'
-import type { BrokerId } from './contract.ts'
-import { brokerOf } from './replica-ids.ts'
+import type { BrokerId } from '../contract.ts'
+import { brokerOf } from '../kept/replica-ids.ts'
 
 export interface ReplicaTargets {
   readonly voters: readonly BrokerId[]

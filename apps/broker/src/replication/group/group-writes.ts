@@ -13,11 +13,11 @@
  */
 import type { Entry, EntryId, Index } from '@milena/raft'
 import type { Log, LogFold, LogStore } from '@milena/storage-engine'
-import type { GroupSnapshots } from './contract.ts'
+import type { GroupSnapshots } from '../contract.ts'
 import { finishInstall } from './group-install.ts'
-import { encodeInstall, encodeMarks, installKey, marksKey, voidKey, type PendingInstall } from './group-state.ts'
-import type { Marks } from './marks.ts'
-import type { StateWriter } from './state-writer.ts'
+import { encodeInstall, encodeMarks, installKey, marksKey, voidKey, type PendingInstall } from '../kept/group-state.ts'
+import type { Marks } from '../kept/marks.ts'
+import type { StateWriter } from '../kept/state-writer.ts'
 
 /** Pause before a write that the store has no space for is tried again. */
 const NO_SPACE_RETRY_MS = 100

@@ -24,7 +24,17 @@
 import type { HardState, ReplicaId } from '@milena/raft'
 import { StoreError, type StateStore } from '@milena/storage-engine'
 import { Marks } from './marks.ts'
-import { bytesTag, doubleTag, messageEnd, readMarks, seal, unseal, varintTag, writeMarks, Writer } from './proto.ts'
+import {
+  bytesTag,
+  doubleTag,
+  messageEnd,
+  readMarks,
+  seal,
+  unseal,
+  varintTag,
+  writeMarks,
+  Writer
+} from '../wire/proto.ts'
 
 export const LOST_KEY = 'raft/lost'
 export const voteKey = (group: string): string => `raft/${group}/vote`

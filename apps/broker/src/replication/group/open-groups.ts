@@ -9,8 +9,8 @@
 import type { OpenRaftNode, RaftConfig, RaftNode, RecoveredLog, ReplicaId } from '@milena/raft'
 import type { Log, LogStore } from '@milena/storage-engine'
 import { batchHeader } from '@milena/wire-protocol'
-import type { BrokerId, GroupRequest } from './contract.ts'
-import { groupKeyOf, type GroupKey } from './group-key.ts'
+import type { BrokerId, GroupRequest } from '../contract.ts'
+import { groupKeyOf, type GroupKey } from '../wire/group-key.ts'
 import {
   beginning,
   encodeMarks,
@@ -22,12 +22,12 @@ import {
   voidKey,
   voteKey,
   type KeptState
-} from './group-state.ts'
+} from '../kept/group-state.ts'
 import { finishInstall } from './group-install.ts'
 import { GroupWrites } from './group-writes.ts'
-import { Marks, type Mark } from './marks.ts'
-import { firstReplicaId, newReplicaId } from './replica-ids.ts'
-import type { StateWriter } from './state-writer.ts'
+import { Marks, type Mark } from '../kept/marks.ts'
+import { firstReplicaId, newReplicaId } from '../kept/replica-ids.ts'
+import type { StateWriter } from '../kept/state-writer.ts'
 
 export interface OpenGroupsOptions {
   readonly self: BrokerId

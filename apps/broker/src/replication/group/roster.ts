@@ -1,0 +1,121 @@
+/**
+ * Who belongs to a group, as its leader sees it: the change that is under way, replicas that wait to be added, and letting in
+ * those that come back under a new id.
+ */
+import type { Membership, RaftNode, ReplicaId } from '@milena/raft'
+import type { BrokerId } from '../contract.ts'
+import { brokerOf } from '../kept/replica-ids.ts'
+import { MembershipChange, type ReplicaTargets } from './membership-change.ts'
+
+/** What a roster needs of its group. */
+export interface RosterGroup {
+  readonly node: RaftNode<Uint8Array>
+  readonly self: BrokerId
+  readonly inSync: readonly BrokerId[]
+  readonly membership: {
+    readonly voters: readonly BrokerId[]
+    readonly learners: readonly BrokerId[]
+    readonly joint: boolean
+  }
+  sync(): void
+  perform(effects: ReturnType<RaftNode<Uint8Array>['tick']>): void
+  /** `advance` is to be called at every tick until it answers false. */
+  watchChange(): void
+}
+
+export class Roster {
+  readonly #group: RosterGroup
+  /** Replicas that said that they wait to be added, by broker. */
+  readonly #joined = new Map<BrokerId, ReplicaId>()
+  #change: { readonly change: MembershipChange; readonly resolve: (done: boolean) => void } | undefined
+  /** The membership is committed. */
+  membershipCertain = true
+
+  constructor(group: RosterGroup) {
+    this.#group = group
+  }
+
+  /** Resolves true when the targets are reached, false when that was given up. */
+  change(targets: ReplicaTargets): Promise<boolean> {
+    this.giveUp()
+    return new Promise(resolve => {
+      this.#change = { change: new MembershipChange(targets), resolve }
+      this.#group.watchChange()
+    })
+  }
+
+  /** A replica that waits to be added says so. */
+  noteJoin(replica: ReplicaId): void {
+    const group = this.#group
+    if (group.node.roleKind !== 'leader' || group.node.membership === undefined) return
+    const broker = brokerOf(replica)
+    const members = membersOf(group.node.membership)
+    if (members.includes(replica)) return
+    const isOneOfUs = members.some(id => brokerOf(id) === broker)
+    if (isOneOfUs && !this.#canDoWithout(broker)) return
+    this.#joined.set(broker, replica)
+    // It has been one of us in a former life: let it in again.
+    if (!isOneOfUs || this.#change !== undefined) return
+    const { voters, learners, joint } = group.membership
+    // A broker can be there twice: as a voter of one life, and as a learner of another that did not come to be a voter.
+    const others = learners.filter(other => !voters.includes(other))
+    if (!joint) void this.change({ voters, learners: others })
+  }
+
+  /** A majority is in sync even without this broker's replica. */
+  #canDoWithout(broker: BrokerId): boolean {
+    const { inSync, membership, self } = this.#group
+    return broker !== self && inSync.filter(id => id !== broker).length > Math.floor(membership.voters.length / 2)
+  }
+
+  /** Does what the change waits for. False: none is under way. */
+  advance(tick: number): boolean {
+    const pending = this.#change
+    if (pending === undefined) return false
+    const { node } = this.#group
+    const done = pending.change.advance({
+      leads: node.roleKind === 'leader',
+      membership: node.membership,
+      membershipCertain: this.membershipCertain,
+      commitIndex: node.commitIndex,
+      tick,
+      matchIndexOf: replica => node.matchIndexOf(replica),
+      joinedOn: broker => this.#joined.get(broker),
+      proposeMembership: (voters, learners) => this.#propose(voters, learners)
+    })
+    if (done === undefined) return true
+    this.#change = undefined
+    pending.resolve(done)
+    return false
+  }
+
+  #propose(voters: readonly ReplicaId[], learners: readonly ReplicaId[]): boolean {
+    const group = this.#group
+    group.sync()
+    const outcome = group.node.proposeMembership({ voters, learners })
+    if (outcome.kind !== 'accepted') return false
+    group.perform(outcome.effects)
+    return true
+  }
+
+  /** It leads no more: who waits turns to the next leader. */
+  clear(): void {
+    this.#joined.clear()
+  }
+
+  giveUp(): void {
+    this.#change?.resolve(false)
+    this.#change = undefined
+  }
+}
+
+/** Voters as they are, or, while joint, as they are going to be. */
+export function votersOf(membership: Membership): readonly ReplicaId[] {
+  return membership.kind === 'simple' ? membership.voters : membership.incoming
+}
+
+/** Everybody, without repetition. */
+export function membersOf(membership: Membership): ReplicaId[] {
+  const voters = membership.kind === 'simple' ? membership.voters : [...membership.incoming, ...membership.outgoing]
+  return [...new Set([...voters, ...membership.learners])]
+}
