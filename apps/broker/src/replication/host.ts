@@ -186,9 +186,9 @@ class Host implements ReplicaHost, GroupHost {
     const members = group.memberIds()
     const isNew = group.node.lastIndex === 0
     const alone = members.length === 1 && members[0] === group.replica
-    if (alone || (isNew && group.request.preferredLeader === this.self && members.includes(group.replica))) {
-      if (!this.abstaining || alone) group.perform(group.node.campaign())
-    }
+    if (alone) group.perform(group.node.campaign())
+    else if (isNew && group.request.preferredLeader === this.self && members.includes(group.replica))
+      group.standEagerly()
   }
 
   async remove(names: readonly string[]): Promise<void> {
@@ -202,7 +202,7 @@ class Host implements ReplicaHost, GroupHost {
     // First the log: promises must not be forgotten while something of the group is left that could be taken for another's.
     const logs = names.filter(name => store.logs.has(name))
     if (logs.length > 0) await store.removeLogs(logs)
-    await store.state.putAll(changes)
+    await this.#state.putAll(changes)
   }
 
   #forget(group: Group): void {
@@ -347,7 +347,7 @@ class Host implements ReplicaHost, GroupHost {
     group.nextLife = undefined
     this.#options.log.warn({ group: name }, 'a damaged replica is replaced: its log is fetched again from the others')
     group.writes.stop()
-    await this.#options.store.state.putAll(stateOfNewLife(name, nextLife))
+    await this.#state.putAll(stateOfNewLife(name, nextLife))
     const [parts] = await openGroups([request], this.#opening)
     if (parts !== undefined && this.#groups.get(name) === group) this.#run(() => group.beginAnew(parts))
   }
@@ -421,8 +421,10 @@ class Host implements ReplicaHost, GroupHost {
 
   saveHardState(group: Group, { revision, hardState }: SaveHardState): void {
     const promised = encodePromised({ replica: group.replica, hardState })
+    const { node } = group
     this.#state.put(voteKey(group.name), promised, () =>
-      this.#run(() => group.perform(group.node.hardStateSaved(revision)))
+      // Nothing to report to another life of the replica.
+      this.#run(() => group.node === node && group.perform(node.hardStateSaved(revision)))
     )
   }
 

@@ -22,12 +22,10 @@ import { PendingReads } from './pending-reads.ts'
 import { membersOf, Roster, votersOf } from './roster.ts'
 import { brokerOf, newReplicaId } from '../kept/replica-ids.ts'
 import { coveredBy, type SnapshotTransfer } from './snapshots.ts'
+import { Standing } from './standing.ts'
 
 /** Bytes of records that may wait for marks or room before more from a leader is dropped. */
 const HELD_BYTES_MAX = 4 * 1024 * 1024
-
-/** Ticks, at most, from the break of the link to a leader's shard to an election. */
-const STAND_TICKS_MAX = 5
 
 export class Group implements ReplicatedLog {
   readonly name: string
@@ -48,8 +46,7 @@ export class Group implements ReplicatedLog {
   /** Tick at which it is due; kept by the host. */
   dueAt = Infinity
   readonly #host: GroupHost
-  /** Tick at which it stands for election because the link to its leader's shard broke. */
-  #standAt = Infinity
+  readonly #standing = new Standing()
   #committedOffset = 0
   #shownOffset = 0
   #ownTermIndex: Index = 0
@@ -163,7 +160,7 @@ export class Group implements ReplicatedLog {
         return { kind: 'notLeader', leader: this.leader }
       case 'transferring':
       case 'conflict':
-        return FULL
+        return OVERLOADED
     }
   }
 
@@ -230,15 +227,22 @@ export class Group implements ReplicatedLog {
 
   /** Tick at which there is something to do. */
   get dueTick(): number {
-    return Math.min(this.tickedAt + this.node.ticksUntilDue, this.#standAt)
+    return Math.min(this.tickedAt + this.node.ticksUntilDue, this.#standing.at)
   }
 
   /** It is due. */
   onDue(): void {
     this.sync()
-    if (this.#host.tick < this.#standAt) return
-    this.#standAt = Infinity
-    if (this.node.roleKind === 'follower' && !this.#host.abstaining) this.perform(this.node.campaign())
+    if (!this.#standing.takeDue(this.#host.tick) || this.#host.abstaining) return
+    const { roleKind, leader } = this.node
+    if (roleKind === 'follower' || (roleKind === 'preCandidate' && leader === undefined))
+      this.perform(this.node.campaign())
+  }
+
+  /** A group that is new, which this replica should lead. */
+  standEagerly(): void {
+    this.#standing.beginEagerly(this.#host.tick)
+    this.onDue()
   }
 
   /** A message arrived from `from`'s shard. */
@@ -331,8 +335,7 @@ export class Group implements ReplicatedLog {
   /** The link to a shard broke, or it is silent. */
   peerGone(broker: BrokerId): void {
     if (this.leader === broker && this.node.roleKind === 'follower') {
-      // Those who lost the same link stand at different times; who still hears the leader refuses them.
-      this.#standAt = this.#host.tick + 1 + this.#host.random(STAND_TICKS_MAX)
+      this.#standing.linkBroke(this.#host.tick, bound => this.#host.random(bound))
       this.#host.changed(this)
     }
     for (const replica of this.#replicasOn(broker)) {
@@ -344,7 +347,7 @@ export class Group implements ReplicatedLog {
   }
 
   peerBack(broker: BrokerId): void {
-    if (this.leader === broker) this.#standAt = Infinity
+    if (this.leader === broker) this.#standing.callOff()
     for (const replica of this.#replicasOn(broker)) {
       this.sync()
       this.perform(this.node.wake(replica))
@@ -418,7 +421,8 @@ export class Group implements ReplicatedLog {
       case 'transferEnded':
         this.#transfer?.resolve(effect.reason === undefined)
         this.#transfer = undefined
-        return
+        // Who waits may propose again, or learns that another leads.
+        return this.#news.noteAdvanced()
       case 'installSnapshot':
         return this.#install()
       case 'repair':
@@ -449,7 +453,7 @@ export class Group implements ReplicatedLog {
       this.#followers.clear()
       this.#roster.clear()
     }
-    this.#standAt = Infinity
+    if (this.node.leader !== undefined) this.#standing.callOff()
     this.#news.noteRoleChanged()
     this.checkInSync()
   }
@@ -472,7 +476,7 @@ export class Group implements ReplicatedLog {
     this.nextLife = undefined
     this.#followers = new Followers(this.#host, this.replica)
     this.tickedAt = this.#host.tick
-    this.#standAt = Infinity
+    this.#standing.callOff()
     this.#roster.membershipCertain = true
     this.#incoming = undefined
     this.#news.noteTruncated(0)

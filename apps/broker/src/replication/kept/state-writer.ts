@@ -32,6 +32,16 @@ export class StateWriter {
     })
   }
 
+  /** Several, in one transaction with whatever else is written by then. Resolves when they are durable. */
+  putAll(changes: ReadonlyMap<string, Uint8Array | undefined>): Promise<void> {
+    return new Promise(resolve => {
+      let left = changes.size
+      if (left === 0) return resolve()
+      const saved = (): void => void (--left === 0 && resolve())
+      for (const [key, value] of changes) this.put(key, value, saved)
+    })
+  }
+
   async #write(): Promise<void> {
     this.#writing = true
     while (this.#changes.size > 0) {
