@@ -159,7 +159,8 @@ export interface StoreStatus {
   readonly damage: readonly Damage[]
   /**
    * The small state was lost (file missing, empty or broken) although this store had one: logs were rebuilt from their
-   * segments and the journal, but votes and other promises kept in `LogStore.state` are gone. Whoever votes must not.
+   * segments and the journal, but votes and other promises kept in `LogStore.state` are gone. Whoever votes must not. Told by
+   * every start until `LogStore.acknowledgeStateLoss`.
    */
   readonly stateLost: boolean
 }
@@ -189,6 +190,8 @@ export interface LogStore {
   /** Resolves in a later turn of the loop, as soon as there is room for an append of `bytes` (default: any). */
   whenWritable(bytes?: number): Promise<void>
   status(): StoreStatus
+  /** The host has noted, durably, that the state was lost: later starts do not tell it again. Durable when it resolves. */
+  acknowledgeStateLoss(): Promise<void>
   /** Destages, checkpoints and closes everything. */
   close(): Promise<void>
 }

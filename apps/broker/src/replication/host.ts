@@ -69,7 +69,10 @@ export interface ReplicaHostOptions {
 export async function openReplicaHost(options: ReplicaHostOptions): Promise<ReplicaHost> {
   const { store } = options
   // Before anything else: a shard that forgot its votes must know so whatever happens next.
-  if (store.status().stateLost) await store.state.put(LOST_KEY, Uint8Array.of(1))
+  if (store.status().stateLost) {
+    await store.state.put(LOST_KEY, Uint8Array.of(1))
+    await store.acknowledgeStateLoss()
+  }
   return new Host(options)
 }
 

@@ -2,6 +2,10 @@
  * The store's identity: 16 random bytes in a file of its own (`identity`) and in the state store. The file is the witness that
  * a store exists here, outside LMDB, which opens a missing or empty data file silently as an empty database: when the file is
  * there and the state does not know it, the state was lost. The state knowing another identity means that folders were mixed.
+ *
+ * After a loss the state learns the identity last, when everything else is rebuilt in it (`keepIdentity`): a crash before that
+ * finds it lost again. With it, a mark says so to the host, and stays until the host has taken note: whoever forgot what it
+ * promised must not learn of it only in the one start that found it out.
  */
 import type { Disk } from '../disk.ts'
 import { crc32c } from '../bytes.ts'
@@ -9,10 +13,13 @@ import { StoreError } from '../errors.ts'
 import type { CheckedState } from '../state/checked-state.ts'
 
 const stateKey = 'identity'
+const lostKey = 'state-lost'
 
 export interface Identity {
   readonly bytes: Uint8Array
-  /** The state store had been lost. */
+  /** The state store is lost: everything in it must be rebuilt, then `keepIdentity` be called. */
+  readonly rebuilds: boolean
+  /** It was lost, now or in a former start, and nobody has taken note (`acknowledgeLoss`). */
   readonly stateLost: boolean
 }
 
@@ -29,11 +36,28 @@ export async function establishIdentity(
       'IDENTITY_MISMATCH',
       `${directory}/identity is ${toHex(witness)}, the state store is of ${toHex(known)}`
     )
-  const stateLost = witness !== undefined && known === undefined
+  const rebuilds = witness !== undefined && known === undefined
   const bytes = witness ?? known ?? newIdentity()
-  if (known === undefined) await state.put(stateKey, bytes)
+  // What an interrupted attempt to rebuild left behind says nothing.
+  if (rebuilds) await state.putAll(new Map(state.keys('').map(key => [key, undefined])))
+  else if (known === undefined) await state.put(stateKey, bytes)
   if (witness === undefined) await writeWitness(disk, directory, bytes)
-  return { bytes, stateLost }
+  return { bytes, rebuilds, stateLost: rebuilds || state.get(lostKey) !== undefined }
+}
+
+/** The state is rebuilt. */
+export function keepIdentity(state: CheckedState, identity: Uint8Array): Promise<void> {
+  return state.putAll(
+    new Map([
+      [stateKey, identity],
+      [lostKey, Uint8Array.of(1)]
+    ])
+  )
+}
+
+/** The host knows of the loss, durably. */
+export async function acknowledgeLoss(state: CheckedState): Promise<void> {
+  if (state.get(lostKey) !== undefined) await state.putAll(new Map([[lostKey, undefined]]))
 }
 
 function line(bytes: Uint8Array): string {

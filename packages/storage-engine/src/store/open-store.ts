@@ -24,7 +24,7 @@ import { removeLeftovers } from './cut.ts'
 import { Destager } from './destage.ts'
 import { DiskReader } from './disk-read.ts'
 import { rebuildFold } from './folds.ts'
-import { establishIdentity } from './identity.ts'
+import { establishIdentity, keepIdentity } from './identity.ts'
 import { TimestampLookup } from './lookup.ts'
 import { Recovery } from './recovery.ts'
 import { SegmentIndexes } from './segment-indexes.ts'
@@ -62,6 +62,7 @@ export async function openStore(options: StoreOptions): Promise<LogStore> {
   const store = parts.store
   try {
     await recover(store, parts, options)
+    if (parts.stateLost) await keepIdentity(parts.engineState, parts.identity)
     store.start()
     await store.checkSpace()
     return store
@@ -76,6 +77,7 @@ export async function openStore(options: StoreOptions): Promise<LogStore> {
 interface Building extends StoreParts {
   readonly store: Store
   readonly identity: Uint8Array
+  /** The state is lost and is rebuilt from segments and journal. */
   readonly stateLost: boolean
 }
 
@@ -145,7 +147,7 @@ async function buildParts(options: StoreOptions, settings: StoreSettings): Promi
   }
   store = new Store(parts)
   store.stateLost = identity.stateLost
-  return { ...parts, store, identity: identity.bytes, stateLost: identity.stateLost }
+  return { ...parts, store, identity: identity.bytes, stateLost: identity.rebuilds }
 }
 
 /** Brings `store` to where the last run stood, and the journal to empty. */

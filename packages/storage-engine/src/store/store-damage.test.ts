@@ -225,8 +225,36 @@ describe('damage', () => {
     await again.close()
     const third = await host.open()
     expect(third.logs.get('orders')!.endOffset).toBe(160)
-    expect(third.status().stateLost).toBe(false)
-    await third.close()
+    expect(third.status().stateLost).toBe(true)
+    await third.acknowledgeStateLoss()
+    host.crash('drop-all')
+    const fourth = await host.open()
+    expect(fourth.status().stateLost).toBe(false)
+    expect(fourth.logs.get('orders')!.endOffset).toBe(160)
+    await fourth.close()
+  })
+
+  it('that loses the small state and fails while it rebuilds it tells the loss in the next start', async () => {
+    const host = new MemoryStoreHost()
+    const { log } = await filled(host, 150)
+    append(log, 9)
+    await log.flush()
+    const { endOffset } = log
+    host.crash('drop-all')
+    host.state.erase()
+    for (let commits = 0; commits < 6; commits++) {
+      let left = commits
+      host.state.faults.beforeCommit = () => {
+        if (left-- <= 0) throw new Error('the machine stops here')
+      }
+      await host.open().catch(() => undefined)
+      host.crash('random')
+      delete host.state.faults.beforeCommit
+    }
+    const store = await host.open()
+    expect(store.status().stateLost).toBe(true)
+    expect(store.logs.get('orders')!.endOffset).toBe(endOffset)
+    await store.close()
   })
 
   it('of swapped folders is refused', async () => {

@@ -32,6 +32,7 @@ import { describeLog, encodeJson, storeKey, type StateChanges } from './checkpoi
 import type { Committer } from './commit.ts'
 import { describeRemoval, type Destager } from './destage.ts'
 import type { DiskReader } from './disk-read.ts'
+import { acknowledgeLoss } from './identity.ts'
 import type { TimestampLookup } from './lookup.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
 import { Shortener } from './shorten.ts'
@@ -463,6 +464,10 @@ export class Store implements LogStore, LogHost {
       damage,
       stateLost: this.stateLost
     }
+  }
+
+  acknowledgeStateLoss(): Promise<void> {
+    return acknowledgeLoss(this.#parts.engineState)
   }
 
   async close(): Promise<void> {
