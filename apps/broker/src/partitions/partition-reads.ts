@@ -183,6 +183,7 @@ export function refused(group: ReplicatedLog, error: ErrorName): ReadOutcome {
 
 function readFailed(group: ReplicatedLog, error: unknown): ReadOutcome {
   if (!(error instanceof StoreError)) throw error
+  if (error.code === 'CORRUPT') group.noteDamage()
   return refused(group, readErrors[error.code] ?? 'KAFKA_STORAGE_ERROR')
 }
 

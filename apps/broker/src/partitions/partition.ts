@@ -73,6 +73,7 @@ export class Partition implements PartitionPort, GroupListener {
   #settings: TopicSettings
   #batchBytesMax = 0
   #compacted = false
+  #inSyncWanted = 1
   #group: ReplicatedLog | undefined
   /** Offset of the next batch while others wait in the backlog: the log's end plus these. */
   #backlogEnd = 0
@@ -97,6 +98,7 @@ export class Partition implements PartitionPort, GroupListener {
     this.#settings = settings
     this.#batchBytesMax = Math.min(settings['max.message.bytes'], this.#context.entryBytesMax)
     this.#compacted = settings['cleanup.policy'].includes('compact')
+    this.#inSyncWanted = settings['min.insync.replicas']
   }
 
   /** Gives the partition its replica; before anything else is asked of it. */
@@ -161,14 +163,13 @@ export class Partition implements PartitionPort, GroupListener {
   #whyNot({ acks }: AppendOptions): ErrorName | undefined {
     if (this.#closed !== undefined) return this.#closed
     const { group } = this
-    if (group.role !== 'leader') return 'NOT_LEADER_OR_FOLLOWER'
-    if (!group.leading) return 'LEADER_NOT_AVAILABLE'
+    if (!group.leading) return group.role === 'leader' ? 'LEADER_NOT_AVAILABLE' : 'NOT_LEADER_OR_FOLLOWER'
     return acks === -1 && group.inSync.length < this.#inSyncMin() ? 'NOT_ENOUGH_REPLICAS' : undefined
   }
 
   /** min.insync.replicas, and no more than there are replicas. */
   #inSyncMin(): number {
-    const wanted = this.#settings['min.insync.replicas']
+    const wanted = this.#inSyncWanted
     return wanted === 1 ? 1 : Math.min(wanted, this.group.membership.voters.length)
   }
 

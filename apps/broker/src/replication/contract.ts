@@ -136,6 +136,11 @@ export interface ReplicatedLog {
    * snapshot, or the records have expired). The entry that contains `offset` stays. Durable when it resolves.
    */
   trim(offset: number): Promise<void>
+  /**
+   * A read of `log` found damage (`CORRUPT`). A replica with peers that hold the same is let in anew by its group's leader, once
+   * the group can do without it, and gets everything back; one that leads hands over. Says nothing twice.
+   */
+  noteDamage(): void
   /** The last epoch at or below `epoch` and where it ends, as OffsetForLeaderEpoch wants it; undefined when unknown. */
   endOffsetOfEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number } | undefined
   /** The epoch of the record at `offset`. */

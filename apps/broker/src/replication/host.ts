@@ -11,16 +11,17 @@
  * Ticks are counted by what the scheduler's clock says, at most `TICKS_PER_TURN_MAX` at once: a loop that was held up must not
  * take the silence of its own ears for that of the others.
  */
+import { ElectionQuota } from './election-quota.ts'
 import { openRaftNode, type Message } from '@milena/raft'
-import type { PeerNetwork, Scheduler } from '@milena/shard-scheduler'
-import type { Log, LogStore } from '@milena/storage-engine'
+import type { Log } from '@milena/storage-engine'
 import type { BrokerId, GroupRequest, ReplicaHost, ReplicatedLog } from './contract.ts'
 import { readExchange, type Received } from './wire/exchange-codec.ts'
 import { encodePromised, groupKeys, LOST_KEY, voteKey } from './kept/group-state.ts'
-import type { GroupHost, SaveHardState, SendEntries, SendRepair, SendSnapshot } from './group/group-host.ts'
+import type { GroupHost, GroupParts, SaveHardState, SendEntries, SendRepair, SendSnapshot } from './group/group-host.ts'
 import { Group } from './group/group.ts'
-import { openGroups, stateOfNewLife, type OpenedGroup, type OpenGroupsOptions } from './group/open-groups.ts'
+import { openGroups, stateOfNewLife, type OpenGroupsOptions } from './group/open-groups.ts'
 import { Outbox, RAFT_CHANNEL } from './outbox.ts'
+import type { ReplicaHostOptions } from './host-options.ts'
 import { brokerOf } from './kept/replica-ids.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { decodeTransfer, handOver, SNAPSHOT_SERVICE } from './group/snapshots.ts'
@@ -43,27 +44,7 @@ const CATCH_UP_BYTES_PER_SECOND = 128 * 1024 * 1024
 /** Default of `lagMsMax`: Kafka's replica.lag.time.max.ms. */
 const LAG_MS_MAX = 30_000
 
-/** Structured log sink; a pino logger fits. */
-export interface ReplicationLog {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
-
-export interface ReplicaHostOptions {
-  readonly brokerId: BrokerId
-  readonly store: LogStore
-  readonly network: PeerNetwork
-  readonly scheduler: Scheduler
-  /** Draws an integer in `[0, bound)`. */
-  readonly random: (bound: number) => number
-  readonly log: ReplicationLog
-  /** Bytes a second read from disk for replicas that lag. Default 128 MiB. */
-  readonly catchUpBytesPerSecond?: number
-  /** See `ReplicatedLog.inSync`. Default 30,000. */
-  readonly lagMsMax?: number
-}
+export type { ReplicaHostOptions } from './host-options.ts'
 
 /** Opens the host of a shard. The store's `onFlushed` and `onFailed` must be passed on to it. */
 export async function openReplicaHost(options: ReplicaHostOptions): Promise<ReplicaHost> {
@@ -89,6 +70,7 @@ class Host implements ReplicaHost, GroupHost {
   readonly #byLog = new Map<Log, Group>()
   readonly #peers = new PeerWatch<Group>()
   readonly #wheel = new TickWheel<Group>()
+  readonly #elections = new ElectionQuota<Group>()
   #changed = new Set<Group>()
   /** Groups whose replicas are being changed here. */
   readonly #changing = new Set<Group>()
@@ -164,7 +146,7 @@ class Host implements ReplicaHost, GroupHost {
     return request.preferredLeader === undefined || request.preferredLeader === this.self ? 100 : 75
   }
 
-  #adopt(parts: OpenedGroup): Group {
+  #adopt(parts: GroupParts): Group {
     const group = new Group(this, parts)
     const twin = this.#byKey.get(group.key.key)
     if (twin !== undefined) throw new Error(`groups ${twin.name} and ${group.name} have the same key`)
@@ -214,6 +196,7 @@ class Host implements ReplicaHost, GroupHost {
     this.#changed.delete(group)
     this.#changing.delete(group)
     this.#waiting.delete(group)
+    this.#elections.note(group, false, this.tick)
     this.#groups.delete(group.name)
     this.#byKey.delete(group.key.key)
     this.#byLog.delete(group.log)
@@ -319,11 +302,16 @@ class Host implements ReplicaHost, GroupHost {
     if (this.tick % HEARTBEAT_TICKS === 0) this.#greetPeers()
     for (const group of this.#changing) if (!group.advanceChange()) this.#changing.delete(group)
     if (this.tick % ELECTION_TICKS === 0) this.#askToJoin()
+    this.#elections.expire(this.tick)
     for (const group of this.#wheel.take(this.tick)) {
-      group.onDue()
+      if (this.#elections.isFull && group.mayStand) group.skipTime()
+      else group.onDue()
+      this.#elections.note(group, group.stands, this.tick)
       this.changed(group)
     }
-    if (this.tick % SYNC_CHECK_TICKS === 0) for (const group of this.#groups.values()) group.checkInSync()
+    if (this.tick % SYNC_CHECK_TICKS !== 0) return
+    // Nothing changes by itself in a group that sleeps.
+    for (const group of this.#groups.values()) if (group.dueAt !== Infinity) group.checkInSync()
   }
 
   /** Tells the shards that share groups with this one that it is here, and finds out who is not. */
@@ -381,9 +369,7 @@ class Host implements ReplicaHost, GroupHost {
     return this.#options.store.whenWritable(bytes)
   }
 
-  random(bound: number): number {
-    return this.#options.random(bound)
-  }
+  random = (bound: number): number => this.#options.random(bound)
 
   send(group: Group, message: Message<Uint8Array>): void {
     this.#outbox.send(group.key, brokerOf(message.to), message)
@@ -458,6 +444,7 @@ class Host implements ReplicaHost, GroupHost {
       this.#changed = new Set()
       for (const group of changed) {
         if (!this.#groups.has(group.name)) continue
+        if (!group.stands) this.#elections.note(group, false, this.tick)
         this.#wheel.schedule(group, group.dueTick)
         group.notify()
       }

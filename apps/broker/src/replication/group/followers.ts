@@ -108,3 +108,13 @@ export class Followers {
 function isCaughtUp(node: Node, replica: ReplicaId): boolean {
   return node.matchIndexOf(replica) >= node.commitIndex
 }
+
+/** As `ReplicatedLog.durableAt`; `flushed`: what is durable here. */
+export function durableAt(node: Node, marks: Marks, flushed: number, count: number): number {
+  if (node.membership === undefined || node.roleKind !== 'leader') return 0
+  const voters = votersOf(node.membership)
+  if (voters.length === 1 && count <= 1) return flushed
+  const matched = voters.map(voter => node.matchIndexOf(voter)).sort((left, right) => right - left)
+  const index = matched[Math.max(1, count) - 1]
+  return index === undefined ? 0 : marks.endOffsetAt(index)
+}

@@ -1,6 +1,9 @@
 /** What one replica needs of the host of all replicas of its shard. */
-import type { Effect, Message } from '@milena/raft'
-import type { BrokerId } from '../contract.ts'
+import type { Effect, Message, RaftNode, ReplicaId } from '@milena/raft'
+import type { Log } from '@milena/storage-engine'
+import type { BrokerId, GroupRequest } from '../contract.ts'
+import type { GroupKey } from '../wire/group-key.ts'
+import type { GroupWrites } from './group-writes.ts'
 import type { Group } from './group.ts'
 
 /** What a replica needs from its shard's host. */
@@ -41,3 +44,13 @@ export type SendEntries = Extract<Effect<Uint8Array>, { kind: 'sendEntries' }>
 export type SendRepair = Extract<Effect<Uint8Array>, { kind: 'sendRepair' }>
 export type SendSnapshot = Extract<Effect<Uint8Array>, { kind: 'sendSnapshot' }>
 export type SaveHardState = Extract<Effect<Uint8Array>, { kind: 'saveHardState' }>
+
+/** What a group is made of. */
+export interface GroupParts {
+  readonly key: GroupKey
+  readonly request: GroupRequest
+  readonly log: Log
+  readonly replica: ReplicaId
+  readonly writes: GroupWrites
+  readonly node: RaftNode<Uint8Array>
+}

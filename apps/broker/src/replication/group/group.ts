@@ -15,11 +15,11 @@ import type { GroupKey } from '../wire/group-key.ts'
 import type { GroupWrites } from './group-writes.ts'
 import { entryStart } from './entry-run.ts'
 import { checkEntries, type EntriesMessage } from './entry-check.ts'
-import type { GroupHost } from './group-host.ts'
+import type { GroupHost, GroupParts } from './group-host.ts'
 import { GroupNews } from './group-news.ts'
-import { Followers } from './followers.ts'
+import { durableAt, Followers } from './followers.ts'
 import { PendingReads } from './pending-reads.ts'
-import { membersOf, Roster, votersOf } from './roster.ts'
+import { brokersIn, membersOf, Roster, votersOf } from './roster.ts'
 import { brokerOf, newReplicaId } from '../kept/replica-ids.ts'
 import { coveredBy, type SnapshotTransfer } from './snapshots.ts'
 import { Standing } from './standing.ts'
@@ -61,17 +61,7 @@ export class Group implements ReplicatedLog {
   #incoming: SnapshotTransfer | undefined
   #transfer: { readonly target: ReplicaId; readonly resolve: (done: boolean) => void } | undefined
 
-  constructor(
-    host: GroupHost,
-    parts: {
-      readonly key: GroupKey
-      readonly request: GroupRequest
-      readonly log: Log
-      readonly replica: ReplicaId
-      readonly writes: GroupWrites
-      readonly node: RaftNode<Uint8Array>
-    }
-  ) {
+  constructor(host: GroupHost, parts: GroupParts) {
     this.#host = host
     this.name = parts.request.name
     this.key = parts.key
@@ -115,21 +105,11 @@ export class Group implements ReplicatedLog {
   }
 
   get membership(): ReplicatedLog['membership'] {
-    const membership = this.node.membership
-    if (membership === undefined) return { voters: [], learners: [], joint: false }
-    const joint = membership.kind === 'joint'
-    const voters = joint ? [...new Set([...membership.incoming, ...membership.outgoing])] : membership.voters
-    return { voters: voters.map(brokerOf), learners: membership.learners.map(brokerOf), joint }
+    return brokersIn(this.node.membership)
   }
 
   durableAt(count: number): number {
-    const { node } = this
-    if (node.membership === undefined || node.roleKind !== 'leader') return 0
-    const voters = votersOf(node.membership)
-    if (voters.length === 1 && count <= 1) return this.log.flushedOffset
-    const matched = voters.map(voter => node.matchIndexOf(voter)).sort((left, right) => right - left)
-    const index = matched[Math.max(1, count) - 1]
-    return index === undefined ? 0 : this.writes.marks.endOffsetAt(index)
+    return durableAt(this.node, this.writes.marks, this.log.flushedOffset, count)
   }
 
   followers(): readonly FollowerStatus[] {
@@ -230,6 +210,23 @@ export class Group implements ReplicatedLog {
     return Math.min(this.tickedAt + this.node.ticksUntilDue, this.#standing.at)
   }
 
+  /** It is a candidate. */
+  get stands(): boolean {
+    const { roleKind } = this.node
+    return roleKind === 'preCandidate' || roleKind === 'candidate'
+  }
+
+  /** When it is due that is because it would stand for election, against others. */
+  get mayStand(): boolean {
+    return this.node.roleKind !== 'leader' && this.memberIds().length > 1
+  }
+
+  /** Time passed that does not count for it. */
+  skipTime(): void {
+    this.tickedAt = this.#host.tick
+    if (this.#standing.at <= this.tickedAt) this.#standing.at = this.tickedAt + 1
+  }
+
   /** It is due. */
   onDue(): void {
     this.sync()
@@ -241,8 +238,8 @@ export class Group implements ReplicatedLog {
 
   /** A group that is new, which this replica should lead. */
   standEagerly(): void {
-    this.#standing.beginEagerly(this.#host.tick)
-    this.onDue()
+    this.#standing.beginEagerly(this.#host.tick + 1)
+    this.#host.changed(this)
   }
 
   /** A message arrived from `from`'s shard. */
@@ -274,9 +271,7 @@ export class Group implements ReplicatedLog {
   }
 
   /** See `Roster`. */
-  watchChange(): void {
-    this.#host.watchChange(this)
-  }
+  readonly watchChange = (): void => this.#host.watchChange(this)
 
   /** Something of the log cannot be read any more. Whoever has peers to get it back from asks for that. */
   noteDamage(): void {
@@ -464,11 +459,7 @@ export class Group implements ReplicatedLog {
   }
 
   /** The replica begins a new life, with nothing. */
-  beginAnew(parts: {
-    readonly replica: ReplicaId
-    readonly writes: GroupWrites
-    readonly node: RaftNode<Uint8Array>
-  }): void {
+  beginAnew(parts: GroupParts): void {
     this.writes.stop()
     this.replica = parts.replica
     this.writes = parts.writes

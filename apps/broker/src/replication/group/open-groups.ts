@@ -6,11 +6,11 @@
  * Order for a replica that is opened for the first time: its state is kept before its log is made, so a log without state is
  * always one that lost it.
  */
-import type { OpenRaftNode, RaftConfig, RaftNode, RecoveredLog, ReplicaId } from '@milena/raft'
+import type { OpenRaftNode, RaftConfig, RecoveredLog, ReplicaId } from '@milena/raft'
 import type { Log, LogStore } from '@milena/storage-engine'
 import { batchHeader } from '@milena/wire-protocol'
 import type { BrokerId, GroupRequest } from '../contract.ts'
-import { groupKeyOf, type GroupKey } from '../wire/group-key.ts'
+import { groupKeyOf } from '../wire/group-key.ts'
 import {
   beginning,
   encodeMarks,
@@ -24,6 +24,7 @@ import {
   type KeptState
 } from '../kept/group-state.ts'
 import { finishInstall } from './group-install.ts'
+import type { GroupParts } from './group-host.ts'
 import { GroupWrites } from './group-writes.ts'
 import { Marks, type Mark } from '../kept/marks.ts'
 import { firstReplicaId, newReplicaId } from '../kept/replica-ids.ts'
@@ -46,15 +47,6 @@ export interface OpenGroupsOptions {
   readonly onHeld: (bytes: number) => void
 }
 
-export interface OpenedGroup {
-  readonly key: GroupKey
-  readonly request: GroupRequest
-  readonly log: Log
-  readonly replica: ReplicaId
-  readonly writes: GroupWrites
-  readonly node: RaftNode<Uint8Array>
-}
-
 /** Value of a group's `void` key: that it is there is what counts. */
 const VOID = Uint8Array.of(1)
 
@@ -66,10 +58,7 @@ const APPEND_BYTES_MAX = 1024 * 1024
 const UNCOMMITTED_BYTES_MAX = 64 * 1024 * 1024
 
 /** Opens the groups, all of them in a few transactions. Errors: `StoreError`. */
-export async function openGroups(
-  requests: readonly GroupRequest[],
-  options: OpenGroupsOptions
-): Promise<OpenedGroup[]> {
+export async function openGroups(requests: readonly GroupRequest[], options: OpenGroupsOptions): Promise<GroupParts[]> {
   const { store } = options
   const found = await Promise.all(requests.map(request => findOrBegin(request, options)))
   const changes = new Map<string, Uint8Array | undefined>()
@@ -187,7 +176,7 @@ async function epochAt(log: Log, offset: number): Promise<number> {
   }
 }
 
-async function openGroup(request: GroupRequest, kept: KeptState, options: OpenGroupsOptions): Promise<OpenedGroup> {
+async function openGroup(request: GroupRequest, kept: KeptState, options: OpenGroupsOptions): Promise<GroupParts> {
   const { store, state, after, onProgress, onHeld } = options
   const { name, fold, snapshot } = request
   const log = store.logs.get(name)

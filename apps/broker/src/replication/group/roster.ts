@@ -3,7 +3,7 @@
  * those that come back under a new id.
  */
 import type { Membership, RaftNode, ReplicaId } from '@milena/raft'
-import type { BrokerId } from '../contract.ts'
+import type { BrokerId, ReplicatedLog } from '../contract.ts'
 import { brokerOf } from '../kept/replica-ids.ts'
 import { MembershipChange, type ReplicaTargets } from './membership-change.ts'
 
@@ -118,4 +118,12 @@ export function votersOf(membership: Membership): readonly ReplicaId[] {
 export function membersOf(membership: Membership): ReplicaId[] {
   const voters = membership.kind === 'simple' ? membership.voters : [...membership.incoming, ...membership.outgoing]
   return [...new Set([...voters, ...membership.learners])]
+}
+
+/** A membership as brokers; while joint, the voters of both sides. */
+export function brokersIn(membership: Membership | undefined): ReplicatedLog['membership'] {
+  if (membership === undefined) return { voters: [], learners: [], joint: false }
+  const joint = membership.kind === 'joint'
+  const voters = joint ? [...new Set([...membership.incoming, ...membership.outgoing])] : membership.voters
+  return { voters: voters.map(brokerOf), learners: membership.learners.map(brokerOf), joint }
 }
