@@ -389,19 +389,11 @@ export class Committer {
     this.#directBytes += part.to - part.from
     for (;;) {
       try {
-        return await log.gate.run(() => this.#writeSegments(log, part.to))
+        return await log.destage(part.to, (...range) => this.#writer.write(log.tail, ...range))
       } catch (error) {
         if (!(error instanceof DiskError && error.code === 'NO_SPACE')) throw error
         await this.whenSpace()
       }
-    }
-  }
-
-  async #writeSegments(log: StoreLog, to: number): Promise<void> {
-    if (log.removed) return
-    for (const segment of log.segmentsBetween(log.destagedPosition, to)) {
-      const from = Math.max(log.destagedPosition, segment.startPosition)
-      await this.#writer.write(log.tail, segment, from, Math.min(to, segment.endPosition))
     }
   }
 

@@ -164,7 +164,7 @@ export class Destager {
     const worker = async () => {
       while (next < targets.length) {
         const target = targets[next++]!
-        if (this.#isWritten(target) || (await target.log.gate.run(() => this.#writeLog(target)))) written.push(target)
+        if (this.#isWritten(target) || (await this.#writeLog(target))) written.push(target)
         else {
           this.#putBack(target)
           this.onNoSpace()
@@ -188,15 +188,13 @@ export class Destager {
 
   /** False: the file system is full. */
   async #writeLog({ log, position, offset }: Target): Promise<boolean> {
-    if (log.removed) return true
-    try {
-      for (const segment of log.segmentsBetween(log.destagedPosition, position)) {
-        const from = Math.max(log.destagedPosition, segment.startPosition)
-        await this.#writer.writeGently(log.tail, segment, from, Math.min(position, segment.endPosition))
-      }
+    const settle = async (): Promise<void> => {
       log.becomeDestaged(position, offset)
       for (const segment of log.unfinishedSegments())
         if (segment.sealed && segment.endPosition <= position) await this.#writer.finish(segment)
+    }
+    try {
+      await log.destage(position, (...range) => this.#writer.writeGently(log.tail, ...range), settle)
       return true
     } catch (error) {
       if (error instanceof DiskError && error.code === 'NO_SPACE') return false

@@ -184,8 +184,11 @@ describe('memory', () => {
 })
 
 async function fillTo(store: { whenWritable(): Promise<void> }, log: Log, endOffset: number): Promise<void> {
-  while (log.endOffset < endOffset)
-    if (log.append(entryAt(log.endOffset, 20_000)) === 'full') await store.whenWritable()
+  while (log.endOffset < endOffset) {
+    const result = log.append(entryAt(log.endOffset, 20_000))
+    expect(result).not.toBe('failed')
+    if (result === 'full') await store.whenWritable()
+  }
 }
 
 describe('very many logs', () => {

@@ -55,6 +55,11 @@ interface FlushWaiter {
   readonly reject: (error: Error) => void
 }
 
+/** Makes log positions `[from, to)`, all inside the segment, durable in its file. */
+type SegmentRangeWriter = (segment: Segment, from: number, to: number) => Promise<void>
+
+const nothing = (): Promise<void> => Promise.resolve()
+
 export class StoreLog implements Log {
   readonly name: string
   readonly number: number
@@ -108,6 +113,8 @@ export class StoreLog implements Log {
   readonly gate = new Mutex()
   readonly #host: LogHost
   readonly #flushWaiters: FlushWaiter[] = []
+  /** A range is being written to its segments. */
+  #destaging = false
 
   constructor(
     host: LogHost,
@@ -223,7 +230,29 @@ export class StoreLog implements Log {
     if (position <= this.destagedPosition) return
     this.destagedPosition = position
     this.destagedOffset = offset
-    this.tail.markDestaged(position)
+    if (!this.#destaging) this.tail.markDestaged(position)
+  }
+
+  /**
+   * Writes what of `[destagedPosition, to)` lies in each segment, then runs `settle`, all while holding the gate. The tail keeps
+   * the range meanwhile, also when a commit whose direct writes came before ends now and says that it is destaged.
+   */
+  destage(to: number, write: SegmentRangeWriter, settle: () => Promise<void> = nothing): Promise<void> {
+    return this.gate.run(async () => {
+      if (this.removed) return
+      this.#destaging = true
+      try {
+        for (const segment of this.segmentsBetween(this.destagedPosition, to)) {
+          const from = Math.max(this.destagedPosition, segment.startPosition)
+          const end = Math.min(to, segment.endPosition)
+          if (from < end) await write(segment, from, end)
+        }
+        await settle()
+      } finally {
+        this.#destaging = false
+        this.tail.markDestaged(this.destagedPosition)
+      }
+    })
   }
 
   /** Entries were cut off. */
