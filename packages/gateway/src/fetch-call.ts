@@ -8,8 +8,9 @@
  *
  * Reads that take their time (from disk) run side by side, up to FETCH_READS_IN_FLIGHT_MAX, and the answer is the same as if
  * they had run one after the other: each reserves what it may bring of maxBytes, and a partition whose share depends on how much
- * the others bring waits for them. Only the first read may go beyond its limits for the sake of one batch (KIP-74); if it
- * comes back empty, those that went without the right are read again, one by one.
+ * the others bring waits for them. Only the first read may go beyond its limits for the sake of one batch (KIP-74); if that
+ * right was wasted on a partition with nothing to read, or spent on a batch that leaves no room for what came meanwhile, the
+ * partitions after it are read again, one by one.
  *
  * Partitions wake their watchers at most once a turn. A parked fetch holds no bytes of the log, only one listener per
  * partition and one entry of the timer wheel, so ten thousand of them cost little.
@@ -58,8 +59,8 @@ export class FetchCall implements TurnTaker {
   /** What the reads under way may bring. */
   #reservedBytes = 0
   #pendingCount = 0
-  /** Reads of this pass went without the right to one batch, because another had it. */
-  #readBeside = false
+  /** Some reads of this pass were started while others were under way. */
+  #sideBySide = false
   /** One read at a time. */
   #alone = false
   #urgentCount = 0
@@ -114,7 +115,7 @@ export class FetchCall implements TurnTaker {
     this.#changed = false
     this.#byteCount = 0
     this.#urgentCount = 0
-    this.#readBeside = false
+    this.#sideBySide = false
     this.#alone = false
     for (const entry of this.#options.entries) if (entry.hadData) entry.stale = true
     this.#next = 0
@@ -127,10 +128,11 @@ export class FetchCall implements TurnTaker {
       const entry = entries[this.#next] as FetchEntry
       if (entry.stale) {
         const bytesLeft = limits.maxBytes - this.#byteCount - this.#reservedBytes
-        if (this.#pendingCount > 0 && !this.#mayReadBeside(entry, bytesLeft)) return
-        const first = this.#byteCount === 0
-        const atLeastOne = first && this.#pendingCount === 0
-        if (first && !atLeastOne) this.#readBeside = true
+        if (this.#pendingCount > 0) {
+          if (!this.#mayReadBeside(entry, bytesLeft)) return
+          this.#sideBySide = true
+        }
+        const atLeastOne = this.#byteCount === 0 && this.#pendingCount === 0
         let outcome
         try {
           outcome = entry.read(context, limits, bytesLeft, atLeastOne)
@@ -168,17 +170,26 @@ export class FetchCall implements TurnTaker {
     )
   }
 
-  /** The read that had the right to one batch brought nothing: those without it get theirs, in order. */
-  #readAgain(): void {
+  /**
+   * Whether reading one by one would have given something else; if so, all is prepared for doing that.
+   * One by one, the first partition with records in it brings some, and the others find room behind them.
+   */
+  #mustReadAgain(): boolean {
     const { entries, limits } = this.#options
-    this.#readBeside = false
+    const first = entries.find(entry => entry.hasRecords(limits.isolation))
+    const firstBytes = first?.outcome?.kind === 'data' ? first.outcome.byteCount : 0
+    const fits = this.#byteCount <= Math.max(limits.maxBytes, firstBytes)
+    if (first === undefined || (firstBytes > 0 && fits)) return false
+    this.#sideBySide = false
     this.#alone = true
+    this.#byteCount = firstBytes
     for (const entry of entries) {
+      if (entry === first && firstBytes > 0) continue
       entry.giveBack(limits.isolation)
       if (entry.hadData) entry.stale = true
     }
     this.#next = 0
-    this.#readOn()
+    return true
   }
 
   #fail(error: unknown): void {
@@ -195,7 +206,7 @@ export class FetchCall implements TurnTaker {
 
   #endPass(): void {
     const { context, entries, limits } = this.#options
-    if (this.#byteCount === 0 && this.#readBeside) return this.#readAgain()
+    if (this.#sideBySide && this.#mustReadAgain()) return this.#readOn()
     this.#reading = false
     if (!this.#final && context.host.clock.monotonic() >= this.#expiresMs) this.#final = true
     const enough = this.#urgentCount > 0 || this.#byteCount >= limits.minBytes || entries.length === 0

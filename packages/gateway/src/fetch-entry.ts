@@ -113,6 +113,12 @@ export class FetchEntry {
     this.outcome = { ...outcome, slices: [], byteCount: 0, release: nothingToRelease }
   }
 
+  /** The last read found records, or would have with more room. */
+  hasRecords(isolation: Isolation): boolean {
+    const { outcome } = this
+    return outcome?.kind === 'data' && outcome.preferredReadReplica < 0 && !this.isQuiet(outcome, isolation)
+  }
+
   /** Whether `outcome` says that there is nothing to read, rather than no room for it. */
   isQuiet(outcome: ReadOutcome, isolation: Isolation): boolean {
     if (outcome.kind !== 'data' || outcome.byteCount > 0 || outcome.preferredReadReplica >= 0) return false

@@ -9,6 +9,7 @@ import { ServedGateway } from './testing/served-gateway.ts'
 import { testBatch } from './testing/test-batch.ts'
 
 const PARTITION_COUNT = 20
+const ROUNDS = 250
 
 let served: ServedGateway
 let client: RawClient
@@ -54,22 +55,26 @@ class SlowDisk {
   }
 }
 
-async function append(partition: number, valueBytes: number): Promise<number> {
+async function append(partition: number, valueBytes: number, topic = 'a'): Promise<number> {
   const records = testBatch({ valueBytes })
   const options = { acks: 1, timeoutMs: 0, apiVersion: 9, transactionalId: null } as const
-  await served.host.cluster.partition('a', partition).append(records, options)
+  await served.host.cluster.partition(topic, partition).append(records, options)
   return records.length
 }
 
 interface Wish {
-  readonly partitionMaxBytes: number
+  /** Of all partitions, or of each. */
+  readonly partitionMaxBytes: number | readonly number[]
   readonly maxBytes: number
   readonly count: number
 }
 
-async function fetch({ partitionMaxBytes, maxBytes, count }: Wish) {
-  const partitions = Array.from({ length: count }, (_, partition) => ({ partition, fetchOffset: 0, partitionMaxBytes }))
-  const topics = [{ topic: 'a', partitions }]
+async function fetch({ partitionMaxBytes: limits, maxBytes, count }: Wish, topic = 'a') {
+  const partitions = Array.from({ length: count }, (_, partition) => {
+    const partitionMaxBytes = typeof limits === 'number' ? limits : limits[partition]
+    return { partition, fetchOffset: 0, partitionMaxBytes }
+  })
+  const topics = [{ topic, partitions }]
   const response = await client.request(apis.fetch, 12, { minBytes: 1, maxWaitMs: 0, maxBytes, topics })
   return response.responses
     .flatMap(topic => topic.partitions)
@@ -145,29 +150,34 @@ test('a client that goes away while several reads are under way gets nothing and
   expect(disk.requests.length).toBe(FETCH_READS_IN_FLIGHT_MAX + 1)
 })
 
-test('side by side or one after the other, from memory or from disk in any order: the answer is the same', async () => {
-  const seed = 20_261_123
-  const random = mulberry32(seed)
-  const draw = (bound: number): number => Math.floor(random() * bound)
-  for (let round = 0; round < 40; round++) {
-    await served.stop()
-    served = await ServedGateway.start()
-    client = await served.connect()
-    served.host.cluster.addTopic('a', PARTITION_COUNT)
-    disk = new SlowDisk()
-    const count = 1 + draw(PARTITION_COUNT)
-    for (let partition = 0; partition < count; partition++) {
-      for (let batches = draw(4); batches > 0; batches--) await append(partition, 100 + draw(4000))
+test(
+  'side by side or one after the other, from memory or from disk in any order: the answer is the same',
+  { timeout: 60_000 },
+  async () => {
+    const seed = 20_261_123
+    const [random, randomOrder] = [mulberry32(seed), mulberry32(seed + 1)]
+    const draw = (bound: number): number => Math.floor(random() * bound)
+    for (let round = 0; round < ROUNDS; round++) {
+      const topic = `round-${round}`
+      served.host.cluster.addTopic(topic, PARTITION_COUNT)
+      const all = Array.from({ length: PARTITION_COUNT }, (_, i) => served.host.cluster.partition(topic, i))
+      const count = 1 + draw(PARTITION_COUNT)
+      const valueBytesMax = 1 + draw(4000)
+      for (let partition = 0; partition < count; partition++) {
+        for (let batches = draw(4); batches > 0; batches--) await append(partition, draw(valueBytesMax), topic)
+      }
+      const partitionMaxBytes = Array.from({ length: count }, () => draw(8000))
+      const wish = { partitionMaxBytes, maxBytes: draw(2) > 0 ? draw(30_000) : draw(10_000), count }
+      const expected = await fetch(wish, topic)
+      for (const partition of all) if (draw(3) > 0) disk.slow(partition)
+      const finishing = setInterval(() => disk.finish(Math.floor(randomOrder() * disk.waiting.length)), 0)
+      const told = await fetch(wish, topic)
+      clearInterval(finishing)
+      expect({ seed, round, wish, told }).toEqual({ seed, round, wish, told: expected })
+      for (const partition of all) expect(partition.borrowedCount).toBe(0)
     }
-    const wish = { partitionMaxBytes: draw(8000), maxBytes: draw(30_000), count }
-    const expected = await fetch(wish)
-    for (const partition of partitions()) if (draw(3) > 0) disk.slow(partition)
-    const finishing = setInterval(() => disk.finish(draw(disk.waiting.length)), 0)
-    const told = await fetch(wish)
-    clearInterval(finishing)
-    expect([seed, round, told]).toEqual([seed, round, expected])
   }
-})
+)
 
 /** A small generator of pseudo-random numbers in [0, 1), the same for the same seed. */
 function mulberry32(seed: number): () => number {
