@@ -6,6 +6,7 @@
  * gateway (Kafka listeners). What is here is what joins them: partitions, the controller, settings, the admin API.
  */
 export { startBroker, type EmbeddedBroker, type StartBrokerOptions } from './start-broker.ts'
+export { startCluster, type EmbeddedCluster, type StartClusterOptions } from './start-cluster.ts'
 export { SettingsError } from './settings/parse.ts'
 export { brokerSettings, type BrokerSettingName, type BrokerSettings } from './settings/broker-settings.ts'
 export { topicSettings, type TopicSettingName } from './settings/topic-settings.ts'

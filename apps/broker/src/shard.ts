@@ -17,6 +17,7 @@ import type { Advertising } from './cluster/addresses.ts'
 import { Elections } from './cluster/elections.ts'
 import { LeaderTable } from './cluster/leader-table.ts'
 import { NodeMember } from './cluster/node-member.ts'
+import { NodePeers } from './cluster/node-peers.ts'
 import { ClusterOperations } from './cluster/operations.ts'
 import { ShardAdministration } from './cluster/shard-administration.ts'
 import { ShardCalls } from './cluster/shard-calls.ts'
@@ -27,7 +28,7 @@ import { MetadataReplica } from './controller/metadata-replica.ts'
 import type { NodeIdentity } from './data-folder.ts'
 import { logName, PartitionTable } from './partitions/partition-table.ts'
 import { RemotePartition, serveRemotePartitions } from './partitions/remote-partition.ts'
-import type { ReplicaHost } from './replication/contract.ts'
+import type { ReplicaHost, ReplicatedLog } from './replication/contract.ts'
 import { gatewayHost, gatewaySettings } from './shard/gateway-host.ts'
 import { confirmMetadata, CONTROLLER_SHARD, openController } from './shard/open-controller.ts'
 import { openStorage } from './shard/open-storage.ts'
@@ -38,6 +39,9 @@ import type { BrokerClock } from './system-clock.ts'
 const JOIN_WAIT_MS = 20_000
 /** How long the controller may take to hear that a reassignment is done, ms; told again after that. */
 const FINISH_DEADLINE_MS = 5_000
+/** How long a start waits for the leaders of its partitions, ms, and how often it looks. */
+const LEADERS_WAIT_MS = 2_000
+const LEADERS_POLL_MS = 5
 /** Of the time that a stop may take, what is left for clients after leadership was handed over. */
 const DRAIN_SHARE = 0.5
 
@@ -152,15 +156,17 @@ export async function startShard(
 }
 
 /** Opens a shard without listeners. */
-export async function openShard(options: ShardOptions): Promise<OpenShard> {
-  const { settings, identity, mesh, peers, clock, log } = options
+export async function openShard(world: ShardOptions): Promise<OpenShard> {
+  const { settings, identity, mesh, clock, log } = world
+  const peers = new NodePeers({ mesh, outside: world.peers })
+  const options = { ...world, peers }
   const { nodeId, clusterId } = identity
   const brokerId = brokerIdOf(nodeId, mesh.shard)
   const byNode = settings.addressing === 'node'
   const groupName = logName
   const replica = new MetadataReplica({ mesh, sleep: ms => new Promise(resolve => void clock.after(ms, resolve)) })
   const controller = new ControllerClient(mesh)
-  const leaders = new LeaderTable({ brokerId, mesh, peers, soon: options.soon, after: clock.after })
+  const leaders = new LeaderTable({ brokerId, peers, soon: options.soon, after: clock.after })
   const cluster = new ShardCluster({ ...options, clusterId, nodeId, brokerId, replica, leaders, controller, groupName })
   const isReachable = (id: number): boolean => cluster.isReachable(id)
   const table = openPartitionTable(options, brokerId, replica, cluster, leaders, controller)
@@ -173,8 +179,8 @@ export async function openShard(options: ShardOptions): Promise<OpenShard> {
   table.attach(store, replicas)
   const isFirst = mesh.shard === CONTROLLER_SHARD
   const remember = isFirst ? options.remember : undefined
-  const member = new NodeMember({ node: options.node, clusterId, known: identity.nodes, peers, remember, clock })
-  const calls = new ShardCalls({ nodeId, mesh, peers })
+  const member = new NodeMember({ node: options.node, clusterId, known: identity.nodes, peers, remember, clock, log })
+  const calls = new ShardCalls(peers)
   const elections = new Elections({ settings, replica, replicas, leaders, calls, isReachable, groupName, clock, log })
   const room = isFirst ? await openController(options, store, replicas, leaders, member) : undefined
   // Links first: new groups cannot elect anybody without them.
@@ -182,9 +188,11 @@ export async function openShard(options: ShardOptions): Promise<OpenShard> {
   replica.onState((next, previous) => table.reconcile(next, previous))
   await replica.load()
   let closed = false
-  const confirmed = confirmMetadata(mesh, replica, clock, () => closed).then(() =>
-    closed ? undefined : table.removeOrphans()
-  )
+  const confirmed = confirmMetadata(mesh, replica, clock, () => closed).then(async () => {
+    if (closed) return
+    await table.removeOrphans()
+    await untilLed(replicas, clock, () => closed)
+  })
   const administration = new ShardAdministration({ replica, cluster, controller, elections, byNode })
   return {
     brokerId,
@@ -221,6 +229,19 @@ export async function openShard(options: ShardOptions): Promise<OpenShard> {
       await replicas.close()
       await store.close()
     }
+  }
+}
+
+/**
+ * Waits until every group here has a leader that is known, and this shard serves those that it leads; for a while only, since
+ * others may be down. So clients that reconnect after a restart are not sent away first.
+ */
+async function untilLed(replicas: ReplicaHost, clock: BrokerClock, isClosed: () => boolean): Promise<void> {
+  const endMs = clock.monotonic() + LEADERS_WAIT_MS
+  const isLed = (group: ReplicatedLog): boolean =>
+    group.leader !== undefined && (group.leader !== group.self || group.leading)
+  while (![...replicas.groups.values()].every(isLed) && clock.monotonic() < endMs && !isClosed()) {
+    await new Promise<void>(resolve => void clock.after(LEADERS_POLL_MS, resolve))
   }
 }
 

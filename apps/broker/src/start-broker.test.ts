@@ -186,6 +186,30 @@ describe('a broker in this process', () => {
     expect(metadata.brokers).toHaveLength(1)
   })
 
+  it('moves a partition from one core to another, with all that is in it', async () => {
+    const broker = await start({ shardCount: 2 })
+    const clients = await Promise.all(portsOf(broker).map(connect))
+    const topicId = await createTopic(clients[0]!, 'moving', 1)
+    const sent = testBatch({ recordCount: 5, valueBytes: 200 })
+    for (let i = 0; i < 20; i++) expect((await produce(clients[0]!, topicId, 0, sent)).error).toBe('NONE')
+    const before = await fetchBytes(clients[0]!, topicId, 0)
+    const altered = await clients[1]!.request(apis.alterPartitionReassignments, 1, {
+      timeoutMs: 5000,
+      allowReplicationFactorChange: true,
+      topics: [{ name: 'moving', partitions: [{ partitionIndex: 0, replicas: [1] }] }]
+    })
+    expect(errorName(altered.responses[0]?.partitions[0]?.errorCode ?? -1)).toBe('NONE')
+    let next = await produce(clients[1]!, topicId, 0, sent)
+    for (let i = 0; next.error !== 'NONE' && i < 200; i++) {
+      await new Promise(resolve => setTimeout(resolve, 25))
+      next = await produce(clients[1]!, topicId, 0, sent)
+    }
+    expect(next).toEqual({ error: 'NONE', baseOffset: 100n })
+    const after = await fetchBytes(clients[1]!, topicId, 0)
+    expect(Buffer.compare(after.subarray(0, before.length), before)).toBe(0)
+    expect((await produce(clients[0]!, topicId, 0, sent)).error).toBe('NOT_LEADER_OR_FOLLOWER')
+  })
+
   it('hands out producer ids that no shard hands out again', async () => {
     const broker = await start({ shardCount: 2 })
     const ids = new Set<bigint>()

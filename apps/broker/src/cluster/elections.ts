@@ -1,7 +1,7 @@
 /**
  * Moving leadership on purpose: to preferred replicas when somebody asks (ElectLeaders) or after a while by itself, to any
- * replica when an operator says so, and away from a node in maintenance. The shard that leads hands over; nothing is lost or
- * refused that a client would not retry.
+ * replica when an operator says so, and away from a node in maintenance or a shard whose disk is full. The shard that leads hands
+ * over; nothing is lost or refused that a client would not retry.
  */
 import { MeshError } from '@milena/shard-scheduler'
 import { isEnabled } from '../controller/cluster-keeper.ts'
@@ -15,8 +15,10 @@ import type { ShardCalls } from './shard-calls.ts'
 const TRANSFER_SERVICE = 'partition.transfer-leadership'
 /** Leaders that a shard hands back in one look, so that clients do not all turn at once. */
 const TRANSFERS_PER_LOOK = 50
-/** How long a node may take to give up all leadership for maintenance, ms, before it tries again. */
+/** How long a shard may take to give up all leadership, ms, before it tries again. */
 const DRAIN_MS = 10_000
+/** How often a shard looks whether its store takes appends, and tries again to give up leadership that nobody could take, ms. */
+const LOOK_MS = 500
 const LEADER_POLL_MS = 5
 
 export type TransferOutcome = 'done' | 'notLeader' | 'failed'
@@ -45,7 +47,9 @@ export interface WantedTransfer {
 export class Elections {
   readonly #options: ElectionsOptions
   #cancelTimer: (() => void) | undefined
-  #resting = false
+  #cancelLook: (() => void) | undefined
+  /** Why this shard leads nothing, if so. */
+  #resting: 'maintenance' | 'disk full' | undefined
   #closed = false
 
   constructor(options: ElectionsOptions) {
@@ -55,11 +59,13 @@ export class Elections {
     )
     options.replica.onState(next => this.#followMode(next))
     this.#schedule()
+    this.#look()
   }
 
   close(): void {
     this.#closed = true
     this.#cancelTimer?.()
+    this.#cancelLook?.()
   }
 
   /**
@@ -134,21 +140,37 @@ export class Elections {
     return (await replica.transferLeadership(target)) ? 'done' : 'failed'
   }
 
-  /** In maintenance this node leads nothing; when it ends, preferred leaders come back with the next look. */
-  #followMode(state: ClusterState): void {
-    const { calls, replicas } = this.#options
-    const resting = state.nodes.get(nodeOf(calls.self))?.mode === 'maintenance'
-    if (resting === this.#resting) return
-    this.#resting = resting
-    replicas.abstaining = resting
-    if (resting) void this.#rest()
+  #look(): void {
+    this.#cancelLook = this.#options.clock.after(LOOK_MS, () => {
+      if (this.#closed) return
+      this.#followMode(this.#options.replica.state)
+      this.#look()
+    })
   }
 
-  async #rest(): Promise<void> {
-    const { replicas, log } = this.#options
+  /**
+   * In maintenance this node leads nothing, and neither does a shard that cannot append: others serve its partitions meanwhile.
+   * When that ends, preferred leaders come back with the next look.
+   */
+  #followMode(state: ClusterState): void {
+    const { calls, replicas } = this.#options
+    const mode = state.nodes.get(nodeOf(calls.self))?.mode
+    const reason = mode === 'maintenance' ? 'maintenance' : replicas.refusesAppends ? 'disk full' : undefined
+    const began = reason !== undefined && this.#resting === undefined
+    this.#resting = reason
+    replicas.abstaining = reason !== undefined
+    if (began) void this.#rest(reason)
+  }
+
+  async #rest(reason: string): Promise<void> {
+    const { replicas, clock, log } = this.#options
     const leads = (): number => [...replicas.groups.values()].filter(group => group.role === 'leader').length
-    log.info({ leading: leads() }, 'maintenance begins: handing over leadership')
-    while (this.#resting && !this.#closed && leads() > 0) await replicas.drainLeadership(DRAIN_MS)
-    if (this.#resting) log.info({ leading: leads() }, 'maintenance: this shard leads nothing')
+    log.info({ reason, leading: leads() }, 'this shard hands over its leadership')
+    while (this.#resting !== undefined && !this.#closed && leads() > 0) {
+      await replicas.drainLeadership(DRAIN_MS)
+      // Alone, or with nobody in sync, there is no one to take it: look again, but not at once.
+      if (leads() > 0) await new Promise<void>(resolve => clock.after(LOOK_MS, resolve))
+    }
+    if (this.#resting !== undefined) log.info({ reason, leading: leads() }, 'this shard leads nothing')
   }
 }

@@ -2,6 +2,7 @@ import { memoryMeshes, MemoryPeerNetwork } from '@milena/shard-scheduler'
 import { ManualScheduler } from '@milena/shard-scheduler/testing'
 import { describe, expect, it } from 'vitest'
 import { LeaderTable } from './leader-table.ts'
+import { NodePeers } from './node-peers.ts'
 
 /** Two nodes with two shards each; tables by broker id. */
 function world(): {
@@ -18,10 +19,10 @@ function world(): {
   for (const nodeId of [0, 1]) {
     for (const [shard, mesh] of memoryMeshes(2, { scheduler }).entries()) {
       const brokerId = nodeId * 1000 + shard
-      const peers = network.open({ self: brokerId, listen: addressOf(brokerId) })
+      const outside = network.open({ self: brokerId, listen: addressOf(brokerId) })
+      const peers = new NodePeers({ mesh, outside })
       const table = new LeaderTable({
         brokerId,
-        mesh,
         peers,
         soon: task => scheduler.nextTurn(task),
         after: (ms, task) => scheduler.after(ms, task)

@@ -1,6 +1,6 @@
 /**
  * Who leads which partition, as far as this shard knows. Leaders are elected by the partitions' own Raft groups and announced
- * by the shard that leads, straight to every other shard: this node's over the mesh, other nodes' over the peer network.
+ * by the shard that leads, straight to every other shard of the cluster.
  *
  *     announce() on the leader ──batched per turn──► every linked shard          a link comes up ──► all that this shard leads
  *                                                          │
@@ -13,7 +13,7 @@
  *
  * Also in a claim: the replicas that are in sync (Kafka's ISR), which only the leader knows.
  */
-import type { Mesh, PeerNetwork } from '@milena/shard-scheduler'
+import type { PeerNetwork } from '@milena/shard-scheduler'
 
 /** What is known of the leadership of one group. */
 export interface Leadership {
@@ -30,7 +30,7 @@ export type LeaderListener = (groups: ReadonlySet<string>) => void
 
 export interface LeaderTableOptions {
   readonly brokerId: number
-  readonly mesh: Mesh
+  /** Reaches every shard of the cluster, this node's, too. */
   readonly peers: PeerNetwork
   /** Runs a callback in a later turn of the loop. */
   readonly soon: (callback: () => void) => void
@@ -51,10 +51,9 @@ interface Claim extends Leadership {
 
 type WireClaim = readonly [group: string, leader: number, term: number, sequence: number, inSync: readonly number[]]
 
-/** A way to another shard, and what it has not been told yet. */
+/** A linked shard, and what it has not been told yet. */
 interface Link {
   readonly unsent: Set<string>
-  readonly send: (message: Uint8Array) => boolean | Promise<boolean>
   sending: boolean
 }
 
@@ -71,14 +70,8 @@ export class LeaderTable {
 
   constructor(options: LeaderTableOptions) {
     this.#options = options
-    const { mesh, peers } = options
-    mesh.serve(CHANNEL, payload => {
-      this.#hear(payload)
-      return NOTHING
-    })
+    const { peers } = options
     peers.receive(CHANNEL, (_, message) => this.#hear(message))
-    mesh.onPeerChange((shard, reachable) => this.#linkChanged(meshKey(shard), reachable))
-    for (const shard of mesh.reachable) this.#linkChanged(meshKey(shard), true)
     peers.onPeerChange((peer, reachable) => this.#linkChanged(peer, reachable))
     for (const peer of peers.reachable) this.#linkChanged(peer, true)
   }
@@ -129,9 +122,9 @@ export class LeaderTable {
     this.#claims.set(group, { ...leadership, sequence: sameTerm ? known.sequence + 1 : 0 })
     this.#own.add(group)
     this.#note(group)
-    for (const [key, link] of this.#links) {
+    for (const [peer, link] of this.#links) {
       link.unsent.add(group)
-      this.#sendSoon(key, link)
+      this.#sendSoon(peer, link)
     }
   }
 
@@ -157,45 +150,34 @@ export class LeaderTable {
     })
   }
 
-  #linkChanged(key: number, reachable: boolean): void {
-    if (key === meshKey(this.#options.mesh.shard)) return
-    if (!reachable) return void this.#links.delete(key)
-    const link: Link = { unsent: new Set(this.#own), send: this.#sender(key), sending: false }
-    this.#links.set(key, link)
-    if (link.unsent.size > 0) this.#sendSoon(key, link)
+  #linkChanged(peer: number, reachable: boolean): void {
+    if (!reachable) return void this.#links.delete(peer)
+    const link: Link = { unsent: new Set(this.#own), sending: false }
+    this.#links.set(peer, link)
+    if (link.unsent.size > 0) this.#sendSoon(peer, link)
   }
 
-  #sender(key: number): Link['send'] {
-    const { mesh, peers } = this.#options
-    if (key >= 0) return message => peers.send(key, CHANNEL, [message])
-    return message =>
-      mesh.submitTo(shardOfKey(key), CHANNEL, message).then(
-        () => true,
-        () => false
-      )
-  }
-
-  #sendSoon(key: number, link: Link): void {
+  #sendSoon(peer: number, link: Link): void {
     if (link.sending) return
     link.sending = true
-    this.#options.soon(() => void this.#send(key, link))
+    this.#options.soon(() => this.#send(peer, link))
   }
 
-  /** Sends what the link was not told, message by message, until it is told or refuses. */
-  async #send(key: number, link: Link): Promise<void> {
-    while (link.unsent.size > 0 && this.#isCurrent(key, link)) {
+  /** Sends what the link was not told, message by message, until it is told or refuses; then again a little later. */
+  #send(peer: number, link: Link): void {
+    while (link.unsent.size > 0 && this.#isCurrent(peer, link)) {
       const groups = this.#nextGroups(link)
-      const message = this.#encode(groups)
+      if (!this.#options.peers.send(peer, CHANNEL, [this.#encode(groups)])) {
+        this.#options.after(RETRY_MS, () => this.#send(peer, link))
+        return
+      }
       for (const group of groups) link.unsent.delete(group)
-      if (await link.send(message)) continue
-      for (const group of groups) link.unsent.add(group)
-      await new Promise<void>(resolve => this.#options.after(RETRY_MS, resolve))
     }
     link.sending = false
   }
 
-  #isCurrent(key: number, link: Link): boolean {
-    return !this.#closed && this.#links.get(key) === link
+  #isCurrent(peer: number, link: Link): boolean {
+    return !this.#closed && this.#links.get(peer) === link
   }
 
   #nextGroups(link: Link): string[] {
@@ -219,11 +201,5 @@ export class LeaderTable {
   }
 }
 
-const NOTHING = new Uint8Array(0)
-
 /** Roughly what a claim takes besides its group's name. */
 const CLAIM_BYTES = 64
-
-/* Links of both kinds share a map: peers under their broker id, shards of this node under a negative number. */
-const meshKey = (shard: number): number => -1 - shard
-const shardOfKey = (key: number): number => -1 - key

@@ -4,7 +4,7 @@
  * ever removed by it.
  */
 import type { PeerAddress, PeerNetwork } from '@milena/shard-scheduler'
-import { brokerIdOf, brokersOf, shardOf, type ClusterState, type NodeDescription } from '../controller/cluster-state.ts'
+import { brokersOf, shardOf, type ClusterState, type NodeDescription } from '../controller/cluster-state.ts'
 import type { ControllerRouter } from '../controller/controller-router.ts'
 import type { NodeOutcome } from '../controller/messages.ts'
 import { askJoin } from './discovery.ts'
@@ -34,6 +34,7 @@ export interface NodeMemberOptions {
   /** Makes the members durable, so that a restart finds them. Shard 0 only. */
   readonly remember: ((nodes: readonly NodeDescription[]) => void) | undefined
   readonly clock: { after(delayMs: number, callback: () => void): () => void }
+  readonly log: { warn(fields: object, message: string): void }
 }
 
 export class NodeMember {
@@ -41,6 +42,7 @@ export class NodeMember {
   #nodes: readonly NodeDescription[]
   /** Nodes that were removed a moment ago. */
   readonly #leaving = new Map<number, NodeDescription>()
+  #removed = false
   #closed = false
 
   constructor(options: NodeMemberOptions) {
@@ -52,7 +54,12 @@ export class NodeMember {
 
   /** Follows the metadata. A state without nodes is one that was not loaded yet. */
   follow(state: ClusterState): void {
+    const { node: self, log } = this.#options
     const next = [...state.nodes.values()].map(describe)
+    if (next.length > 0 && state.nodes.has(self.nodeId) === this.#removed) {
+      this.#removed = !this.#removed
+      if (this.#removed) log.warn({ nodeId: self.nodeId }, 'this node was removed from its cluster and can be stopped')
+    }
     if (next.length === 0 || JSON.stringify(next) === JSON.stringify(this.#nodes)) return
     for (const node of this.#nodes) {
       if (state.nodes.has(node.nodeId)) continue
@@ -117,9 +124,6 @@ export function peerAddresses(node: NodeDescription): Map<number, PeerAddress> {
   const { host, port } = node.rpc
   return new Map(brokersOf(node).map(id => [id, { host, port: port + shardOf(id) }]))
 }
-
-/** Broker id of the shard of a node that has a replica of the controller's log. */
-export const firstShardOf = (node: NodeDescription): number => brokerIdOf(node.nodeId, 0)
 
 function describe(node: NodeDescription): NodeDescription {
   const { nodeId, instance, shardCount, rack, rpc, listeners } = node

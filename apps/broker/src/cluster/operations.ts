@@ -90,6 +90,7 @@ export class ClusterOperations {
   #describe(): object {
     const { cluster, leaders, settings } = this.#options
     const state = this.#state
+    const leads = this.#leadCounts()
     return {
       version: 1,
       clusterId: state.clusterId,
@@ -113,7 +114,7 @@ export class ClusterOperations {
             brokerId,
             reachable: cluster.isReachable(brokerId),
             replicas: state.replicaCounts.get(brokerId) ?? 0,
-            leads: this.#leadCounts().get(brokerId) ?? 0
+            leads: leads.get(brokerId) ?? 0
           }))
         }))
     }

@@ -1,11 +1,11 @@
-/** The peer network of a node that has no peers: nobody is reached, nothing listens. It costs no code of a real one. */
+/** The peer network of a node that has no other nodes: nobody is reached, nothing listens. It costs no code of a real one. */
 import { MeshError, type PeerNetwork } from '@milena/shard-scheduler'
 
 export function peersAlone(self: number): PeerNetwork {
   const unreachable = (): Promise<never> => Promise.reject(new MeshError('UNREACHABLE', 'this node has no peers'))
   return {
     self,
-    messageBytesMax: 0,
+    messageBytesMax: Infinity,
     setPeers: () => undefined,
     send: () => false,
     queuedBytes: () => 0,

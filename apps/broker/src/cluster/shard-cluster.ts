@@ -2,8 +2,8 @@
  * The gateway's cluster port: views of what this shard knows, and changes, which go to the controller wherever it is.
  */
 import type { ClusterPort, ClusterView, TopicRequest, TopicResult } from '@milena/gateway'
-import type { Mesh, PeerNetwork } from '@milena/shard-scheduler'
-import { nodeOf, shardOf, type ClusterState, type TopicState } from '../controller/cluster-state.ts'
+import type { PeerNetwork } from '@milena/shard-scheduler'
+import type { ClusterState, TopicState } from '../controller/cluster-state.ts'
 import { CONTROLLER_LOG_NAME } from '../controller/command-log.ts'
 import { ControllerUnavailableError, type ControllerClient } from '../controller/controller-client.ts'
 import type { MetadataReplica } from '../controller/metadata-replica.ts'
@@ -24,7 +24,6 @@ export interface ShardClusterOptions {
   readonly replica: MetadataReplica
   readonly leaders: LeaderTable
   readonly controller: ControllerClient
-  readonly mesh: Mesh
   readonly peers: PeerNetwork
   readonly advertising: Advertising
   /** Port of each shard of this node on a listener, by listener name. */
@@ -44,7 +43,6 @@ export class ShardCluster implements ClusterPort {
 
   constructor(options: ShardClusterOptions) {
     this.#options = options
-    options.mesh.onPeerChange(() => void this.#reachability++)
     options.peers.onPeerChange(() => void this.#reachability++)
   }
 
@@ -64,9 +62,7 @@ export class ShardCluster implements ClusterPort {
 
   /** Whether a shard can be reached from here now. */
   isReachable(brokerId: number): boolean {
-    const { nodeId, brokerId: self, mesh, peers } = this.#options
-    if (brokerId === self) return true
-    return nodeOf(brokerId) === nodeId ? mesh.reachable.has(shardOf(brokerId)) : peers.reachable.has(brokerId)
+    return brokerId === this.#options.brokerId || this.#options.peers.reachable.has(brokerId)
   }
 
   /** Name of a partition's Raft group. */
