@@ -93,7 +93,7 @@ func ready() outcome {
 	ctx, cancel := context.WithTimeout(context.Background(), *within)
 	defer cancel()
 	cl, err := kgo.NewClient(seeds(), kgo.DialTimeout(time.Second), kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }),
-		kgo.MetadataMinAge(10*time.Millisecond), kgo.MetadataMaxAge(time.Second), kgo.RequestRetries(1000), survivesKills())
+		kgo.MetadataMinAge(10*time.Millisecond), kgo.MetadataMaxAge(time.Second), kgo.RequestRetries(1000), kgo.RequestTimeoutOverhead(time.Second), survivesKills())
 	fail(err)
 	defer cl.Close()
 	count, err := awaitTopic(ctx, kadm.NewClient(cl))

@@ -26,6 +26,9 @@ import (
 //	{"do":"audit","within_ms":30000}     read everything from the start and compare (while paused)
 //	{"do":"try","within_ms":5000}        one record to each partition, without retries: what the broker says to each, and how fast
 //	{"do":"stats"}                       acknowledged, failed and unanswered counts
+//	{"do":"mark"}                        start to measure the longest time without an acknowledgement, partition by partition
+//	{"do":"gaps"}                        those times since the mark, ms, with what is going on now; -1: nothing acknowledged since
+//	{"do":"leaders"}                     the broker id of each partition's leader, -1 for none
 //	{"do":"poison"}                      falsify one entry, so that the next audit must fail (proves that it can)
 //	{"do":"quit"}
 type command struct {
@@ -48,15 +51,25 @@ type ledger struct {
 	count  int64
 	refuse map[string]int64 // error text -> how many records
 	twice  []string         // one offset acknowledged for two records
+	gaps   []ackGap         // by partition
 
 	writing    atomic.Bool
 	unanswered atomic.Int64
 	tryNumber  uint64
 }
 
+// ackGap is the longest time without an acknowledgement since a mark.
+type ackGap struct {
+	last    time.Time
+	longest time.Duration
+	acks    int64
+}
+
+func (g *ackGap) close(now time.Time) time.Duration { return max(g.longest, now.Sub(g.last)) }
+
 func runLedger() outcome {
 	ensureTopic()
-	l := &ledger{acked: make([]map[int64]entry, *partitions), ends: make([]int64, *partitions), refuse: map[string]int64{}}
+	l := &ledger{acked: make([]map[int64]entry, *partitions), ends: make([]int64, *partitions), refuse: map[string]int64{}, gaps: make([]ackGap, *partitions)}
 	for i := range l.acked {
 		l.acked[i] = map[int64]entry{}
 	}
@@ -95,6 +108,12 @@ func (l *ledger) run(c command) outcome {
 		return l.try(c.within())
 	case "stats":
 		return l.stats()
+	case "mark":
+		return l.mark()
+	case "gaps":
+		return l.longestGaps()
+	case "leaders":
+		return l.leaders(c.within())
 	case "poison":
 		return l.poison()
 	case "quit":
@@ -170,6 +189,29 @@ func (l *ledger) settle(e entry, r *kgo.Record, err error) {
 	}
 	l.acked[r.Partition][r.Offset] = e
 	l.count++
+	now, gap := time.Now(), &l.gaps[r.Partition]
+	*gap = ackGap{last: now, longest: gap.close(now), acks: gap.acks + 1}
+}
+
+func (l *ledger) mark() outcome {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p := range l.gaps {
+		l.gaps[p] = ackGap{last: time.Now()}
+	}
+	return outcome{"ok": true}
+}
+
+func (l *ledger) longestGaps() outcome {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	gaps := make([]float64, len(l.gaps))
+	for p := range l.gaps {
+		if gaps[p] = -1; l.gaps[p].acks > 0 {
+			gaps[p] = rounded(float64(l.gaps[p].close(time.Now()))/1e6, 1)
+		}
+	}
+	return outcome{"ok": true, "gaps": gaps}
 }
 
 func (l *ledger) stats() outcome {
@@ -235,6 +277,26 @@ func errorName(err error) string {
 		return protocol.Message
 	}
 	return err.Error()
+}
+
+func (l *ledger) leaders(within time.Duration) outcome {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	cl, err := kgo.NewClient(seeds(), kgo.DialTimeout(time.Second), survivesKills())
+	fail(err)
+	defer cl.Close()
+	meta, err := kadm.NewClient(cl).Metadata(ctx, *topic)
+	if err != nil {
+		return outcome{"ok": false, "error": err.Error()}
+	}
+	ids := make([]int32, *partitions)
+	for p := range ids {
+		ids[p] = -1
+		if detail, known := meta.Topics[*topic].Partitions[int32(p)]; known && detail.Err == nil {
+			ids[p] = detail.Leader
+		}
+	}
+	return outcome{"ok": true, "leaders": ids}
 }
 
 func (l *ledger) poison() outcome {

@@ -25,6 +25,10 @@ export interface Answer {
   readonly words?: readonly string[]
   /** What each partition said to one record without retries. */
   readonly results?: readonly { partition: number; offset: number; error?: string; ms: number }[]
+  /** By partition: longest time without an acknowledgement since `mark`, ms; -1 when there was none since. */
+  readonly gaps?: readonly number[]
+  /** By partition: broker id of its leader, -1 when it has none. */
+  readonly leaders?: readonly number[]
 }
 
 export interface LedgerOptions {
@@ -36,6 +40,10 @@ export interface LedgerOptions {
   /** Records a second over all writers. */
   readonly rate: number
   readonly seed: number
+  /** Replicas of each partition. Default 1. */
+  readonly replicas?: number
+  /** Settings of the topic, k=v. */
+  readonly configs?: readonly string[]
 }
 
 export class Ledger {
@@ -44,8 +52,9 @@ export class Ledger {
   #stderr = ''
 
   private constructor(options: LedgerOptions) {
-    const { bootstrap, topic, partitions, writers, rate, seed } = options
+    const { bootstrap, topic, partitions, writers, rate, seed, replicas = 1, configs = [] } = options
     const shape = ['-p', `${partitions}`, '-writers', `${writers}`, '-r', `${rate}`, '-seed', `${seed}`]
+    shape.push('-rf', `${replicas}`, '-config', configs.join(','))
     this.#child = spawn(options.kload, ['ledger', '-b', bootstrap, '-t', topic, ...shape], {
       stdio: ['pipe', 'pipe', 'pipe']
     })
@@ -72,7 +81,10 @@ export class Ledger {
   }
 
   /** Sends one command; answers come in order. */
-  ask(command: 'resume' | 'pause' | 'audit' | 'try' | 'stats' | 'poison', withinMs = 30_000): Promise<Answer> {
+  ask(
+    command: 'resume' | 'pause' | 'audit' | 'try' | 'stats' | 'mark' | 'gaps' | 'leaders' | 'poison',
+    withinMs = 30_000
+  ): Promise<Answer> {
     const answer = this.#answer()
     this.#child.stdin.write(`${JSON.stringify({ do: command, within_ms: withinMs })}\n`)
     return answer

@@ -13,6 +13,8 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildKload, missingForGo, repositoryDir } from '@milena/bench'
+import { clusterDiskFull, clusterPowerLoss, clusterSlowDisk } from './cluster-disks.ts'
+import { clusterCut, clusterKill, clusterPause } from './cluster-faults.ts'
 import { diskFull } from './disk-full.ts'
 import { hostileConnections, hostileInput } from './hostile/hostile.ts'
 import { kill } from './kill.ts'
@@ -20,7 +22,10 @@ import { failedFlush, powerLoss } from './power-loss.ts'
 import { Random } from './random.ts'
 import type { Scenario } from './scenario.ts'
 
-const scenarios: readonly Scenario[] = [kill, powerLoss, failedFlush, diskFull, hostileInput, hostileConnections]
+const scenarios: readonly Scenario[] = [
+  ...[kill, powerLoss, failedFlush, diskFull, hostileInput, hostileConnections],
+  ...[clusterKill, clusterPause, clusterCut, clusterPowerLoss, clusterDiskFull, clusterSlowDisk]
+]
 
 const { values: flags } = parseArgs({
   options: {

@@ -166,6 +166,11 @@ export class VolatileDisk {
     this.#control(`failflush ${count} ${seed}`)
   }
 
+  /** From now on every write takes so much longer; 0: as fast as it is. */
+  slowDown(milliseconds: number): void {
+    this.#control(`slow ${milliseconds * 1000}`)
+  }
+
   /** How many flushes failed since the start. */
   failedFlushes(): number {
     return Number(/failed (\d+)/.exec(readFileSync(join(this.#mountPoint, 'control'), 'utf8'))?.[1])

@@ -16,6 +16,8 @@ export interface Task {
   readonly seed: number
   /** Simulated seconds with faults. */
   readonly seconds: number
+  /** Kinds of fault that are left out. */
+  readonly without?: readonly string[]
 }
 
 /** Every so many seeds, one runs twice and must leave the same trace. */
@@ -31,11 +33,11 @@ export async function runTask(task: Task, print?: (line: string) => void): Promi
   return { ...report, violation: { message, stack: message } }
 }
 
-function runOnce({ level, seed, seconds }: Task, print?: (line: string) => void): Promise<RunReport> {
+function runOnce({ level, seed, seconds, without = [] }: Task, print?: (line: string) => void): Promise<RunReport> {
   switch (level) {
     case 'raft':
-      return Promise.resolve(runRaft({ seed, seconds, print }))
+      return Promise.resolve(runRaft({ seed, seconds, without, print }))
     case 'replication':
-      return runReplication({ seed, seconds, print })
+      return runReplication({ seed, seconds, without, print })
   }
 }

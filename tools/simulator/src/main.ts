@@ -5,6 +5,7 @@
  *   --seeds A..B    these seeds          --count N      so many, from a seed that is printed first (200)
  *   --level NAME    raft or cluster      --seconds N    simulated seconds with faults (60)
  *   --trace         print what happens   --workers N    processes (2)
+ *   --without A,B   leave kinds of fault out, to find out which one matters
  *   --canaries      plant bugs and demand that each is found
  *   --keep-going    do not stop at the first seed that fails
  *
@@ -25,6 +26,7 @@ const { values: flags } = parseArgs({
     level: { type: 'string' },
     seconds: { type: 'string', default: '60' },
     workers: { type: 'string', default: '2' },
+    without: { type: 'string' },
     trace: { type: 'boolean', default: false },
     canaries: { type: 'boolean', default: false },
     'keep-going': { type: 'boolean', default: false }
@@ -49,7 +51,8 @@ function wantedSeeds(): readonly [number, number] {
 
 function* tasksOf(first: number, count: number): Generator<Task> {
   for (let at = 0; at < count; at++) {
-    for (const level of wantedLevels()) yield { level, seed: first + at, seconds: Number(flags.seconds) }
+    for (const level of wantedLevels())
+      yield { level, seed: first + at, seconds: Number(flags.seconds), without: flags.without?.split(',') ?? [] }
   }
 }
 

@@ -156,7 +156,7 @@ export class MachineFaults<Running> {
       },
       { name: 'hiccups', intervalMs: [2000, 20_000], strike: () => this.#path({ hiccup: 0.05, hiccupMs: 200 }) },
       {
-        name: 'lost, repeated and reordered messages',
+        name: 'messages lost or repeated',
         intervalMs: [4000, 30_000],
         strike: () => this.#path({ lose: 0.02, repeat: 0.05, reorder: 0.05 })
       }

@@ -36,6 +36,8 @@ export interface RaftRunOptions {
   readonly seed: number
   /** Simulated seconds with faults. */
   readonly seconds: number
+  /** Kinds of fault that are left out. */
+  readonly without?: readonly string[]
   readonly print?: ((line: string) => void) | undefined
   /** A planted bug. */
   readonly plant?: RaftPlant | undefined
@@ -73,7 +75,7 @@ class RaftSimulation {
   readonly #pings: HostPings
   readonly #swarm: Swarm
 
-  constructor({ seed, seconds, print, plant }: RaftRunOptions) {
+  constructor({ seed, seconds, without, print, plant }: RaftRunOptions) {
     const world = new World({ seed, print })
     this.#world = world
     this.#random = world.random.of('shape')
@@ -94,7 +96,7 @@ class RaftSimulation {
     this.#faults = new RaftFaults(world, this.#machines, network, this.#observer, this.#workload, {
       keepsIdentity: plant?.keepsIdentity ?? false
     })
-    this.#swarm = new Swarm(world, this.#faults.kinds)
+    this.#swarm = new Swarm(world, this.#faults.kinds, without)
     const voters = this.#machines.slice(0, voterCount)
     for (const machine of voters) {
       machine.bootstrap({ kind: 'simple', voters: voters.map(({ id }) => id), learners: [] })

@@ -5,6 +5,7 @@
 import type { GroupListener, ReplicatedLog } from '@milena/broker/testing'
 import { batchHeader } from '@milena/wire-protocol'
 import type { Machine } from '../machine/machine.ts'
+import type { ProcessTime } from '../machine/process-time.ts'
 import type { World } from '../world/world.ts'
 import { contentsOf, GroupHistory } from './group-history.ts'
 import { hashBytes } from './hash-bytes.ts'
@@ -13,6 +14,8 @@ import type { ReplicaProcess } from './replica-process.ts'
 /** One replica of a group while its process lives. */
 export interface LiveReplica {
   readonly machine: Machine<ReplicaProcess>
+  /** Of its process. */
+  readonly time: ProcessTime
   readonly group: ReplicatedLog
   readonly history: GroupHistory
   readonly by: string
@@ -70,8 +73,8 @@ export class ReplicationObserver {
     let follower: CommitFollower | undefined
     const changed = (truncatedTo?: number): void => {
       const group = groupOf()
-      if (group === undefined || time?.hasEnded !== false) return
-      const replica = { machine, group, history, by: machine.name }
+      if (group === undefined || time === undefined || time.hasEnded) return
+      const replica = { machine, time, group, history, by: machine.name }
       this.world.trace.note('changed', machine.number, group.committedOffset * 31 + group.term)
       follower ??= new CommitFollower(replica, error => this.#readFailed(replica, error))
       follower.follow()
@@ -141,7 +144,7 @@ class CommitFollower {
         read.then(
           result => {
             this.#reading = false
-            if (this.#replica.machine.time?.hasEnded !== false) return result.release()
+            if (this.#replica.time.hasEnded) return result.release()
             this.#take(result)
             this.follow()
           },
@@ -157,7 +160,7 @@ class CommitFollower {
   #stop(error: unknown): void {
     if (error instanceof Error && error.name === 'Violation') throw error
     this.#offset = Infinity
-    if (this.#replica.machine.time?.hasEnded === false) this.#failed(error)
+    if (!this.#replica.time.hasEnded) this.#failed(error)
   }
 
   #take(read: { readonly slices: readonly Uint8Array[]; readonly nextOffset: number; release(): void }): void {

@@ -32,6 +32,8 @@ export interface ReplicationRunOptions {
   readonly seed: number
   /** Simulated seconds with faults. */
   readonly seconds: number
+  /** Kinds of fault that are left out. */
+  readonly without?: readonly string[]
   readonly print?: ((line: string) => void) | undefined
   readonly plant?: ReplicationPlant | undefined
 }
@@ -74,7 +76,7 @@ class ReplicationSimulation {
   readonly #network: MemoryPeerNetwork
   readonly #newcomers = new Set<number>()
 
-  constructor({ seed, seconds, print, plant }: ReplicationRunOptions) {
+  constructor({ seed, seconds, without, print, plant }: ReplicationRunOptions) {
     const world = new World({ seed, print })
     this.#world = world
     this.#random = world.random.of('shape')
@@ -135,7 +137,7 @@ class ReplicationSimulation {
         if (plant?.trustsNewDisks !== true) this.#newcomers.add(machine.number)
       }
     })
-    this.#swarm = new Swarm(world, this.#faults.kinds)
+    this.#swarm = new Swarm(world, this.#faults.kinds, without)
   }
 
   async run(): Promise<void> {
@@ -246,8 +248,10 @@ class ReplicationSimulation {
   async #finish(): Promise<void> {
     const replicas: LiveReplica[] = []
     for (const machine of this.#machines) {
+      const { time } = machine
       for (const [name, group] of machine.running?.groups ?? []) {
-        replicas.push({ machine, group, history: this.#observer.history(name), by: machine.name })
+        if (time === undefined) continue
+        replicas.push({ machine, time, group, history: this.#observer.history(name), by: machine.name })
       }
     }
     let isDone = false

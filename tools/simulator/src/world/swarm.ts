@@ -24,12 +24,15 @@ export class Swarm {
   readonly #world: World
   readonly #random: Random
   readonly #kinds: readonly FaultKind[]
+  readonly #without: readonly string[]
   #period = 0
 
-  constructor(world: World, kinds: readonly FaultKind[]) {
+  /** `without`: kinds that never strike, to find out which one matters. */
+  constructor(world: World, kinds: readonly FaultKind[], without: readonly string[] = []) {
     this.#world = world
     this.#random = world.random.of('swarm')
     this.#kinds = kinds
+    this.#without = without
     for (const { name } of kinds) this.counts.set(name, 0)
   }
 
@@ -62,7 +65,7 @@ export class Swarm {
   #plan(kind: FaultKind, intervalMs: number, period: number): void {
     this.#world.schedule(this.#random.exponential(intervalMs), () => {
       if (period !== this.#period) return
-      if (kind.strike()) {
+      if (!this.#without.includes(kind.name) && kind.strike()) {
         this.count(kind.name)
         this.#world.trace.note(kind.name, -1)
         if (this.#world.trace.printing) this.#world.trace.line('fault', kind.name, '')

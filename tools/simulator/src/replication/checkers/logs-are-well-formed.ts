@@ -2,6 +2,7 @@
  * P36 and P37: at the end every replica's log is read from its beginning: every batch is whole, they follow each other without
  * a gap, epochs never fall, and all of it is what was committed.
  */
+import type { ReadResult } from '@milena/storage-engine'
 import { batchHeader } from '@milena/wire-protocol'
 import {
   compareBatches,
@@ -30,7 +31,7 @@ export class LogsAreWellFormed implements ReplicationChecker {
     const end = group.committedOffset
     let epoch = 0
     for (let offset = log.startOffset; offset < end;) {
-      const read = await log.read(offset, READ_BYTES, end, true)
+      const read = await this.#read(replica, offset, end)
       const bytes = Buffer.concat(read.slices)
       read.release()
       for (let at = 0; at < bytes.length; at += batchHeader.totalBytes(bytes, at)) {
@@ -42,6 +43,14 @@ export class LogsAreWellFormed implements ReplicationChecker {
         offset = batchHeader.lastOffset(bytes, at) + 1
       }
       compareBatches(bytes, history, by)
+    }
+  }
+
+  async #read(replica: LiveReplica, offset: number, end: number): Promise<ReadResult> {
+    try {
+      return await replica.group.log.read(offset, READ_BYTES, end, true)
+    } catch (error) {
+      return this.#fail(replica, `${offset} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
 
