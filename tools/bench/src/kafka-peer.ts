@@ -66,8 +66,6 @@ function log4jFile(): string {
 
 const jvmFlags = [
   '-server',
-  '-Xmx2g',
-  '-Xms2g',
   '-XX:+UseG1GC',
   '-XX:MaxGCPauseMillis=20',
   '-XX:InitiatingHeapOccupancyPercent=35',
@@ -75,7 +73,12 @@ const jvmFlags = [
   '-XX:+AlwaysPreTouch'
 ]
 
-class KafkaPeer implements Peer {
+export interface KafkaOptions extends PeerOptions {
+  /** Heap of the JVM, MiB. Default 2048. */
+  readonly heapMib?: number
+}
+
+export class KafkaPeer implements Peer {
   readonly name = 'kafka'
   readonly port: number
   readonly dataDir: string
@@ -83,11 +86,14 @@ class KafkaPeer implements Peer {
   readonly #dir: string
   readonly #properties: string
   readonly #env: Readonly<Record<string, string>> | undefined
+  readonly #heapMib: number
   #child: ChildProcess | undefined
   #startMs = 0
 
-  constructor(options: PeerOptions, port: number) {
+  /** `port` is for clients, the next one for the controller. */
+  constructor(options: KafkaOptions, port: number) {
     this.#dir = options.dir
+    this.#heapMib = options.heapMib ?? 2048
     this.#env = options.env
     this.port = port
     this.dataDir = join(options.dir, 'data')
@@ -146,10 +152,15 @@ class KafkaPeer implements Peer {
     return this.#child?.pid ?? 0
   }
 
+  get rootPids(): readonly number[] {
+    return this.#child?.pid === undefined ? [] : [this.#child.pid]
+  }
+
   async start(): Promise<void> {
     const from = performance.now()
     const args = [
       ...jvmFlags,
+      ...[`-Xmx${this.#heapMib}m`, `-Xms${this.#heapMib}m`],
       `-Dlog4j2.configurationFile=${log4jFile()}`,
       '-cp',
       kafkaClassPath,

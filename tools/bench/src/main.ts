@@ -19,7 +19,7 @@ import { parseArgs } from 'node:util'
 import { repositoryDir } from './milena-peer.ts'
 import { buildKload } from './program.ts'
 import { describeMachine, median, renderTable, summarise, type RowResult } from './report.ts'
-import { fullScale, quickScale, rows, type Line, type Row, type Scale } from './rows.ts'
+import { blocks, fullScale, quickScale, rows, type Block, type Line, type Row, type Scale } from './rows.ts'
 import { Stage, systemOf, variantTitles, type Sample, type StageOptions, type System, type Variant } from './stage.ts'
 
 const { values: flags } = parseArgs({
@@ -37,11 +37,16 @@ const { values: flags } = parseArgs({
   }
 })
 
-const startLines: readonly Line[] = [{ metric: 'start_s', label: 'seconds', digits: 2, better: 'less', limit: 1 }]
+const startLine: Line = { metric: 'start_s', label: 'seconds', digits: 2, better: 'less' }
 const memoryLines: readonly Line[] = [
   { metric: 'rss_mb', label: 'resident, MB', digits: 0, better: 'less', limit: 500 },
   { metric: 'pss_mb', label: 'proportional, MB', digits: 0, better: 'less' }
 ]
+
+const startRow = (nodeCount: number): RowResult['row'] =>
+  nodeCount > 1
+    ? { id: 'start-cluster', title: 'three nodes: start to all answering, empty folders', lines: [startLine] }
+    : { id: 'start', title: 'start to first answer, empty folder', lines: [{ ...startLine, limit: 1 }] }
 
 /** Samples by row; start-up times and memory are gathered from all rows. */
 class Results {
@@ -60,20 +65,24 @@ class Results {
     this.problems.push(...sample.problems.map(problem => `${row.id}, ${variantTitles[variant]}: ${problem}`))
   }
 
-  /** Highest memory of each variant over all rows, once a round and row. */
+  /** Highest memory of each variant over all rows of one node, once a round and row. */
   withMemory(): RowResult[] {
     const all = [...this.#rows.values()]
+    const ofOneNode = all.filter(({ row }) => rows.find(({ id }) => id === row.id)?.block !== 'cluster')
     const memory: RowResult = {
       row: { id: 'memory', title: 'memory of all processes, peak over these rows', lines: memoryLines },
       samples: {}
     }
     for (const variant of Object.keys(variantTitles) as Variant[]) {
       const peak = (metric: string): number =>
-        Math.max(...all.flatMap(({ samples }) => samples[variant] ?? []).map(sample => sample.metrics[metric] ?? 0), 0)
+        Math.max(
+          ...ofOneNode.flatMap(({ samples }) => samples[variant] ?? []).map(sample => sample.metrics[metric] ?? 0),
+          0
+        )
       if (peak('rss_mb') > 0)
         memory.samples[variant] = [{ metrics: { rss_mb: peak('rss_mb'), pss_mb: peak('pss_mb') }, problems: [] }]
     }
-    return [...all, memory]
+    return Object.keys(memory.samples).length === 0 ? all : [...all, memory]
   }
 }
 
@@ -89,18 +98,20 @@ function selectRows(): Row[] {
 
 async function runBlock(
   system: System,
+  nodeCount: number,
   block: readonly Row[],
   round: number,
   scale: Scale,
   options: StageOptions,
   results: Results
 ): Promise<void> {
-  const stage = await Stage.open(system, options)
+  const stage = await Stage.open(system, nodeCount, options)
   try {
     say(`round ${round}, ${system}: ready after ${(stage.peer.startMs / 1000).toFixed(2)} s`)
     const start: Sample = { metrics: { start_s: stage.peer.startMs / 1000 }, problems: [] }
-    results.add({ id: 'start', title: 'start to first answer, empty folder', lines: startLines }, system, start)
-    await stage.load('fill', ['-t', 'warm-up', '-n', `${Math.min(300_000, scale.records1k)}`])
+    results.add(startRow(nodeCount), system, start)
+    const warmUp = nodeCount > 1 ? scale.clusterRecords : Math.min(300_000, scale.records1k)
+    await stage.load('fill', ['-t', 'warm-up', '-n', `${warmUp}`, '-rf', `${nodeCount}`])
     for (const row of block) {
       for (const variant of row.variants.filter(each => systemOf(each) === system)) {
         const sample = await row.run(stage, variant, scale, `${row.id}-${variant.toLowerCase()}`)
@@ -139,11 +150,11 @@ async function main(): Promise<number> {
   const machine = describeMachine()
   say(`${roundCount} rounds of ${selected.map(row => row.id).join(', ')} on ${machine['cpu']}`)
   for (let round = 1; round <= roundCount; round++) {
-    for (const name of ['throughput', 'latency', 'big'] as const) {
+    for (const name of Object.keys(blocks) as Block[]) {
       const block = selected.filter(row => row.block === name)
       for (const system of block.length === 0 ? [] : systems) {
         try {
-          await runBlock(system, block, round, scale, options, results)
+          await runBlock(system, blocks[name], block, round, scale, options, results)
         } catch (error) {
           const text = `${system}, ${name}: ${error instanceof Error ? error.message : String(error)}`
           results.problems.push(text)

@@ -17,6 +17,13 @@ export interface MilenaOptions extends PeerOptions {
   readonly shardCount: number
   /** Use this folder for data instead of one inside `dir`; `remove` then leaves it alone. */
   readonly dataDir?: string
+  /** Makes it a node of a cluster. */
+  readonly cluster?: {
+    /** The port that its shards listen on for other nodes; shard i is i above. */
+    readonly rpcPort: number
+    /** host:port of the nodes that form the cluster. */
+    readonly seeds: readonly string[]
+  }
 }
 
 /** A shard as `GET /v1/status` tells it. */
@@ -64,6 +71,10 @@ export class MilenaPeer implements Peer {
     return this.#child?.pid ?? 0
   }
 
+  get rootPids(): readonly number[] {
+    return this.#child?.pid === undefined ? [] : [this.#child.pid]
+  }
+
   async start(): Promise<void> {
     const from = performance.now()
     this.spawn()
@@ -78,24 +89,18 @@ export class MilenaPeer implements Peer {
 
   /** Starts the processes without waiting. */
   spawn(): void {
-    const settings = Object.entries(this.#options.settings ?? {}).flatMap(([name, value]) => ['-o', `${name}=${value}`])
+    const { cluster, settings = {} } = this.#options
+    const flags = {
+      '--data-dir': this.dataDir,
+      '--kafka-port': this.port,
+      '--admin-port': this.adminPort,
+      '--shards': this.shardCount,
+      ...(cluster === undefined ? {} : { '--rpc-port': cluster.rpcPort, '--seeds': cluster.seeds.join(',') })
+    }
     const args = [
-      ...[
-        '--conditions=@milena/source',
-        join(repositoryDir, 'apps/broker/bin/milena.js'),
-        'start',
-        '--data-dir',
-        this.dataDir
-      ],
-      ...[
-        '--kafka-port',
-        `${this.port}`,
-        '--admin-port',
-        `${this.adminPort}`,
-        '--shards',
-        `${this.shardCount}`,
-        ...settings
-      ]
+      ...['--conditions=@milena/source', join(repositoryDir, 'apps/broker/bin/milena.js'), 'start'],
+      ...Object.entries(flags).flatMap(([name, value]) => [name, `${value}`]),
+      ...Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`])
     ]
     const { logFile } = this
     this.#child = spawnLogged(process.execPath, args, { logFile, cwd: repositoryDir, env: this.#options.env })

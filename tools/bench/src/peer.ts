@@ -1,5 +1,5 @@
 /**
- * A broker under test, run as a child process: Milena or Apache Kafka behind one interface, so that a bench row, an interop check
+ * A broker under test, or a cluster of them, run as child processes: Milena or Apache Kafka behind one interface, so that a bench row, an interop check
  * or a fault round is written once and runs against both. This file holds what the two launchers share: the interface, free
  * ports, waiting for an answer, and ending processes.
  *
@@ -21,8 +21,10 @@ export interface Peer {
   readonly dataDir: string
   /** Milliseconds of the last start, from spawn until a client got an answer. */
   readonly startMs: number
-  /** The process that was spawned; 0 while the broker is down. */
+  /** The process that was spawned; 0 while the broker is down. Of a cluster: that of its first node. */
   readonly rootPid: number
+  /** The processes that were spawned, one a node; empty while the broker is down. */
+  readonly rootPids: readonly number[]
   /** The broker's log file, for messages about failures. */
   readonly logFile: string
   /** Starts on the data folder as it is. Rejects with the end of the log when the broker does not answer in time. */

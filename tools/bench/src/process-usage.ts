@@ -76,24 +76,24 @@ export interface Usage {
   readonly load: number
 }
 
-/** Measures a tree of processes between `new` and `stop()`, looking at its memory twice a second. */
+/** Measures trees of processes between `new` and `stop()`, looking at their memory twice a second. */
 export class UsageMeter {
-  readonly #rootPid: number
+  readonly #rootPids: readonly number[]
   readonly #cpuAtStart: number
   readonly #stealAtStart = stealSeconds()
   readonly #timer: NodeJS.Timeout
   #rss = 0
   #pss = 0
 
-  constructor(rootPid: number) {
-    this.#rootPid = rootPid
-    this.#cpuAtStart = cpuSeconds(processTree(rootPid))
+  constructor(rootPids: readonly number[]) {
+    this.#rootPids = rootPids
+    this.#cpuAtStart = cpuSeconds(rootPids.flatMap(processTree))
     this.#look()
     this.#timer = setInterval(() => this.#look(), 500)
   }
 
   #look(): number[] {
-    const pids = processTree(this.#rootPid)
+    const pids = this.#rootPids.flatMap(processTree)
     const { rss, pss } = memoryBytes(pids)
     this.#rss = Math.max(this.#rss, rss)
     this.#pss = Math.max(this.#pss, pss)

@@ -12,6 +12,8 @@ export interface Scale {
   readonly records1k: number
   /** Records of 100 bytes per produce run. */
   readonly records100: number
+  /** Records of 1 KiB per produce run on a cluster. */
+  readonly clusterRecords: number
   readonly tailPasses: number
   readonly rateSeconds: number
   readonly rateWarmupSeconds: number
@@ -22,6 +24,7 @@ export interface Scale {
 export const fullScale: Scale = {
   records1k: 1_000_000,
   records100: 5_000_000,
+  clusterRecords: 250_000,
   tailPasses: 32,
   rateSeconds: 20,
   rateWarmupSeconds: 5,
@@ -31,6 +34,7 @@ export const fullScale: Scale = {
 export const quickScale: Scale = {
   records1k: 250_000,
   records100: 1_000_000,
+  clusterRecords: 60_000,
   tailPasses: 8,
   rateSeconds: 6,
   rateWarmupSeconds: 2,
@@ -50,10 +54,15 @@ export interface Line {
   readonly limit?: number
 }
 
+/** Rows that share a freshly started system, and how many nodes that has. */
+export const blocks = { throughput: 1, latency: 1, cluster: 3, big: 1 } as const
+
+export type Block = keyof typeof blocks
+
 export interface Row {
   readonly id: string
   readonly title: string
-  readonly block: 'throughput' | 'latency' | 'big'
+  readonly block: Block
   readonly variants: readonly Variant[]
   readonly lines: readonly Line[]
   run(stage: Stage, variant: Variant, scale: Scale, name: string): Promise<Sample>
@@ -61,6 +70,7 @@ export interface Row {
 
 const cpuLine: Line = { metric: 'cpu_s_per_gb', label: 'broker CPU s/GB', digits: 2, better: 'less' }
 const mbLine: Line = { metric: 'mb_s', label: 'MB/s', digits: 0, better: 'more' }
+const memoryLine: Line = { metric: 'rss_mb', label: 'resident, all nodes, MB', digits: 0, better: 'less' }
 const recordsLine: Line = { metric: 'records_s', label: 'records/s', digits: 0, better: 'more' }
 
 /** Kafka's topic setting that makes it fsync every batch before it answers. */
@@ -69,8 +79,11 @@ const topicSettings = (variant: Variant): string[] => (variant === 'kafkaFlush' 
 /** Records of 1 KiB that fit the tail caches with room to spare. */
 const tailRecords = 32 * 1024
 
+/** As many as there are nodes. */
+const replicas = (stage: Stage): string[] => (stage.nodeCount > 1 ? ['-rf', `${stage.nodeCount}`] : [])
+
 async function produce(stage: Stage, variant: Variant, topic: string, records: number, bytes: number): Promise<Sample> {
-  const shape = ['-t', topic, '-n', `${records}`, '-s', `${bytes}`]
+  const shape = ['-t', topic, '-n', `${records}`, '-s', `${bytes}`, ...replicas(stage)]
   const written = await stage.load('produce', [...shape, '-acks', 'all', ...topicSettings(variant)])
   const { mb_s, records_s } = written.report
   return { metrics: { mb_s, records_s, ...costs(written.usage, written.report.bytes) }, problems: written.problems }
@@ -103,11 +116,12 @@ async function openLoop(
   variant: Variant,
   scale: Scale,
   topic: string,
-  partitions: number
+  partitions: number,
+  recordsPerSecond = 10_000
 ): Promise<Sample> {
   const time = [
     '-r',
-    '10000',
+    `${recordsPerSecond}`,
     '-d',
     `${scale.rateSeconds}s`,
     '-warmup',
@@ -122,6 +136,7 @@ async function openLoop(
     `${partitions}`,
     '-s',
     '1024',
+    ...replicas(stage),
     ...time,
     ...topicSettings(variant)
   ])
@@ -229,6 +244,26 @@ export const rows: readonly Row[] = [
     variants: ['milena', 'kafka'],
     lines: rateLines({ limits: [6, 40] }),
     run: (stage, variant, scale, name) => openLoop(stage, variant, scale, name, 1000)
+  },
+  {
+    id: 'cluster-produce',
+    title: 'three nodes: produce, 1 KiB records, 3 replicas, acks=all',
+    block: 'cluster',
+    variants: ['milena', 'kafka', 'kafkaFlush'],
+    lines: [{ ...mbLine, goals: { kafkaFlush: 2 } }, cpuLine, memoryLine],
+    run: async (stage, variant, scale, name) =>
+      checked(
+        await produce(stage, variant, name, scale.clusterRecords, 1024),
+        consume(stage, name, scale.clusterRecords, 1024)
+      )
+  },
+  {
+    id: 'cluster-rate',
+    title: 'three nodes: open loop, 2,000 records/s of 1 KiB, 3 replicas, acks=all',
+    block: 'cluster',
+    variants: ['milena', 'kafka', 'kafkaFlush'],
+    lines: rateLines({ p99: { kafka: 1, kafkaFlush: 1 } }),
+    run: (stage, variant, scale, name) => openLoop(stage, variant, scale, name, 4, 2_000)
   },
   {
     id: 'start-big',

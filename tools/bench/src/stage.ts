@@ -1,10 +1,11 @@
 /**
- * One broker under load: starts it with an empty folder, runs the load generator against it while its processes are measured, and
+ * One broker, or cluster, under load: starts it with an empty folder, runs the load generator against it while its processes are measured, and
  * removes it. Rows (rows.ts) are written against this, not against a broker.
  */
 import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { startKafkaCluster, startMilenaCluster } from './cluster-peer.ts'
 import { startKafka } from './kafka-peer.ts'
 import { startMilena } from './milena-peer.ts'
 import type { Peer } from './peer.ts'
@@ -68,18 +69,26 @@ export interface StageOptions {
 
 export class Stage {
   readonly peer: Peer
+  readonly nodeCount: number
   readonly #options: StageOptions
 
-  private constructor(peer: Peer, options: StageOptions) {
+  private constructor(peer: Peer, nodeCount: number, options: StageOptions) {
     this.peer = peer
+    this.nodeCount = nodeCount
     this.#options = options
   }
 
-  static async open(system: System, options: StageOptions): Promise<Stage> {
+  /** Of `nodeCount` nodes. */
+  static async open(system: System, nodeCount: number, options: StageOptions): Promise<Stage> {
+    const { shardCount } = options
     const dir = join(options.dir, system)
     const peer =
-      system === 'kafka' ? await startKafka({ dir }) : await startMilena({ dir, shardCount: options.shardCount })
-    return new Stage(peer, options)
+      nodeCount > 1
+        ? await (system === 'kafka'
+            ? startKafkaCluster(dir, nodeCount)
+            : startMilenaCluster(dir, nodeCount, shardCount))
+        : await (system === 'kafka' ? startKafka({ dir }) : startMilena({ dir, shardCount }))
+    return new Stage(peer, nodeCount, options)
   }
 
   /** Runs the load generator to its end and measures the broker meanwhile. */
@@ -92,7 +101,7 @@ export class Stage {
       `kload ${verb} -b ${this.peer.name} ${args.filter((_, i) => args[i] !== '-t' && args[i - 1] !== '-t').join(' ')}`
     )
     spawnSync('sync')
-    const meter = new UsageMeter(this.peer.rootPid)
+    const meter = new UsageMeter(this.peer.rootPids)
     const result = await runProgram(this.#options.kload, [verb, '-b', this.peer.bootstrap, ...args], { timeoutMs })
     const usage = meter.stop()
     if (result.stdout === '') throw new Error(`kload ${verb} against ${this.peer.name}: ${result.stderr.slice(-1000)}`)
