@@ -3,17 +3,19 @@
  *
  *   --seed N        this seed (both levels unless --level says which)
  *   --seeds A..B    these seeds          --count N      so many, from a seed that is printed first (200)
- *   --level NAME    raft or cluster      --seconds N    simulated seconds with faults (60)
+ *   --level NAME    raft or replication  --seconds N    simulated seconds with faults (60)
  *   --trace         print what happens   --workers N    processes (2)
  *   --without A,B   leave kinds of fault out, to find out which one matters
  *   --canaries      plant bugs and demand that each is found
  *   --keep-going    do not stop at the first seed that fails
+ *   --ci            what a commit must stand: seeds of all levels, planted bugs; the last line counts what passed and failed
  *
  * Prints the seed first. A seed that fails prints how to repeat it. The last line has the figures. Exit code 0 when nothing
  * failed.
  */
 import { parseArgs } from 'node:util'
 import { runCanaries } from './canaries/run-canaries.ts'
+import { runContinuousIntegration } from './continuous-integration.ts'
 import { Figures } from './figures.ts'
 import { levels, runTask, type Level, type Task } from './levels.ts'
 import { runTasks } from './workers.ts'
@@ -29,6 +31,7 @@ const { values: flags } = parseArgs({
     without: { type: 'string' },
     trace: { type: 'boolean', default: false },
     canaries: { type: 'boolean', default: false },
+    ci: { type: 'boolean', default: false },
     'keep-going': { type: 'boolean', default: false }
   }
 })
@@ -57,36 +60,45 @@ function* tasksOf(first: number, count: number): Generator<Task> {
 }
 
 async function main(): Promise<number> {
-  if (flags.canaries) {
-    const first = flags.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(flags.seed)
-    return runCanaries(first, Number(flags.seconds), Number(flags.workers))
-  }
+  const workerCount = Number(flags.workers)
+  if (flags.ci) return runContinuousIntegration(flags.seed === undefined ? undefined : Number(flags.seed), workerCount)
   const [first, count] = wantedSeeds()
-  console.log(`seed ${first}${count > 1 ? `..${first + count - 1}` : ''}`)
-  const figures = new Figures()
-  if (count === 1 || flags.trace) {
-    for (const task of tasksOf(first, count)) {
-      figures.add(task, await runTask(task, flags.trace ? line => console.log(line) : undefined))
-    }
-  } else {
-    const progress = setInterval(() => console.log(figures.line), 10_000)
-    try {
-      const tasks = tasksOf(first, count)
-      const next = () => {
-        if (figures.violationCount > 0 && !flags['keep-going']) return undefined
-        const item = tasks.next()
-        return item.done === true
-          ? undefined
-          : { payload: { kind: 'run', task: item.value } as const, context: item.value }
-      }
-      await runTasks(next, Number(flags.workers), (task, report) => figures.add(task, report))
-    } finally {
-      clearInterval(progress)
-    }
+  console.log(`seed ${first}${count > 1 && !flags.canaries ? `..${first + count - 1}` : ''}`)
+  if (flags.canaries) {
+    const { missed } = await runCanaries({ first, seconds: Number(flags.seconds), workerCount })
+    return missed === 0 ? 0 : 1
   }
-  console.log(figures.faults)
-  console.log(figures.line)
+  const figures = new Figures()
+  if (count === 1 || flags.trace) await runHere(tasksOf(first, count), figures)
+  else await runInWorkers(tasksOf(first, count), figures, workerCount)
+  for (const line of [...figures.faultLines, ...figures.levelLines, figures.line]) console.log(line)
   return figures.violationCount === 0 ? 0 : 1
+}
+
+async function runHere(tasks: Iterable<Task>, figures: Figures): Promise<void> {
+  for (const task of tasks) {
+    const before = process.cpuUsage()
+    const report = await runTask(task, flags.trace ? line => console.log(line) : undefined)
+    const { user, system } = process.cpuUsage(before)
+    figures.add(task, report, (user + system) / 1000)
+  }
+}
+
+async function runInWorkers(tasks: Iterator<Task>, figures: Figures, workerCount: number): Promise<void> {
+  const progress = setInterval(() => console.log(figures.line), 10_000)
+  try {
+    await runTasks<'run', Task>({
+      workerCount,
+      next: () => {
+        if (figures.violationCount > 0 && !flags['keep-going']) return undefined
+        const { done, value } = tasks.next()
+        return done === true ? undefined : { payload: { kind: 'run', task: value as Task }, context: value as Task }
+      },
+      done: (task, report, cpuMs) => figures.add(task, report, cpuMs)
+    })
+  } finally {
+    clearInterval(progress)
+  }
 }
 
 process.exitCode = await main()

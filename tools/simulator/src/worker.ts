@@ -1,6 +1,7 @@
-/** A process that does what its parent sends, one thing after the other, and answers with reports. */
-import { seekCanary } from './canaries/all-canaries.ts'
+/** A process that does what its parent sends, one thing after the other, and answers with reports and what they cost. */
+import { seekCanary, type CanaryReport } from './canaries/all-canaries.ts'
 import { runTask, type Task } from './levels.ts'
+import type { RunReport } from './world/run-report.ts'
 
 /** What a worker can be asked for. */
 export type Work =
@@ -13,8 +14,27 @@ export type Work =
       readonly seconds: number
     }
 
+/** What comes back for a piece of work. */
+export type ReportOf<Kind extends Work['kind']> = Kind extends 'run' ? RunReport : CanaryReport
+
+/** An answer of a worker. */
+export interface Answer<Kind extends Work['kind']> {
+  readonly report: ReportOf<Kind>
+  /** Processor time since the last answer. */
+  readonly cpuMs: number
+}
+
+let used = 0
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage()
+  const before = used
+  used = (user + system) / 1000
+  return used - before
+}
+
 process.on('message', (work: Work) => {
   const done = work.kind === 'run' ? runTask(work.task) : seekCanary(work.name, work.seed, work.count, work.seconds)
-  void done.then(report => process.send?.(report))
+  void done.then(report => process.send?.({ report, cpuMs: cpuMs() }))
 })
 process.on('disconnect', () => process.exit())
