@@ -27,7 +27,7 @@ import (
 //	{"do":"try","within_ms":5000}        one record to each partition, without retries: what the broker says to each, and how fast
 //	{"do":"stats"}                       acknowledged, failed and unanswered counts
 //	{"do":"mark"}                        start to measure the longest time without an acknowledgement, partition by partition
-//	{"do":"gaps"}                        those times since the mark, ms, with what is going on now; -1: nothing acknowledged since
+//	{"do":"gaps"}                        those times since the mark, ms, what is going on now included; and since the last one of each
 //	{"do":"leaders"}                     the broker id of each partition's leader, -1 for none
 //	{"do":"poison"}                      falsify one entry, so that the next audit must fail (proves that it can)
 //	{"do":"quit"}
@@ -60,9 +60,8 @@ type ledger struct {
 
 // ackGap is the longest time without an acknowledgement since a mark.
 type ackGap struct {
-	last    time.Time
+	last    time.Time // of the mark, until there is an acknowledgement
 	longest time.Duration
-	acks    int64
 }
 
 func (g *ackGap) close(now time.Time) time.Duration { return max(g.longest, now.Sub(g.last)) }
@@ -122,6 +121,10 @@ func (l *ledger) run(c command) outcome {
 	return outcome{"ok": false, "error": fmt.Sprintf("unknown command %q", c.Do)}
 }
 
+// unansweredMax is how many records of a writer may wait: so many that partitions which are not answered for some seconds do not
+// stop the writer for all others.
+const unansweredMax = 5000
+
 func idempotentWriter(writer uint32) bool { return writer%2 == 0 }
 
 // survivesKills is for clients that live through kill -9 of a broker. Killed between reading a connection's first request and
@@ -153,7 +156,7 @@ func writerClient(writer uint32) *kgo.Client {
 func (l *ledger) writeLoop(writer uint32) {
 	cl := writerClient(writer)
 	rng := newRandom(uint64(*seed), writer, ^uint64(0))
-	slots := make(chan struct{}, 1000)
+	slots := make(chan struct{}, unansweredMax)
 	pause := time.Duration(float64(*writerCount) / float64(*rate) * 1e9)
 	next := time.Now()
 	for number := uint64(0); ; {
@@ -190,7 +193,7 @@ func (l *ledger) settle(e entry, r *kgo.Record, err error) {
 	l.acked[r.Partition][r.Offset] = e
 	l.count++
 	now, gap := time.Now(), &l.gaps[r.Partition]
-	*gap = ackGap{last: now, longest: gap.close(now), acks: gap.acks + 1}
+	*gap = ackGap{last: now, longest: gap.close(now)}
 }
 
 func (l *ledger) mark() outcome {
@@ -205,13 +208,12 @@ func (l *ledger) mark() outcome {
 func (l *ledger) longestGaps() outcome {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	gaps := make([]float64, len(l.gaps))
+	now, gaps, silent := time.Now(), make([]float64, len(l.gaps)), make([]float64, len(l.gaps))
 	for p := range l.gaps {
-		if gaps[p] = -1; l.gaps[p].acks > 0 {
-			gaps[p] = rounded(float64(l.gaps[p].close(time.Now()))/1e6, 1)
-		}
+		gaps[p] = rounded(float64(l.gaps[p].close(now))/1e6, 1)
+		silent[p] = rounded(float64(now.Sub(l.gaps[p].last))/1e6, 1)
 	}
-	return outcome{"ok": true, "gaps": gaps}
+	return outcome{"ok": true, "gaps": gaps, "silent": silent}
 }
 
 func (l *ledger) stats() outcome {

@@ -2,66 +2,61 @@
  * What disks do to a cluster of three real nodes, each on a disk of its own with a volatile write cache: all of them lose power at
  * once, one is full, one is slow. Nothing acknowledged may be lost, and one bad disk must not stop the others.
  */
-import { rmSync } from 'node:fs'
+import { rmSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { mustRun } from '@milena/bench'
-import { LocalCluster } from './cluster/local-cluster.ts'
-import type { Ledger } from './ledger.ts'
+import type { ClusterNode } from './cluster/node.ts'
+import { audited, awaitAcks, calmThenMark, ms, NODES, onCluster, someLeader, type Stage } from './cluster/stage.ts'
 import { missingForVolatileDisk, VolatileDisk } from './mounts.ts'
 import { demand, type Scenario, type ScenarioContext } from './scenario.ts'
 
-const NODES = 3
 const DISK_MEBIBYTES = 1024
-/** What a full disk has left: below the reserve of the store. */
+/** What a full disk has left: below the reserve of the store, 64 MiB. */
 const LEFT_MEBIBYTES = 24
 /** Longest time without an acknowledgement that a node's bad disk may cause, ms: its partitions are led by others by then. */
 const GAP_MS_MAX = 10_000
+/** A node whose disk is bad leads nothing after this long, ms. */
+const LEADS_NOTHING_WITHIN_MS = 15_000
+/** Longest time without an acknowledgement once others lead, ms. */
+const STEADY_GAP_MS_MAX = 1500
+const STEADY_MS = 3000
 
-interface Stage {
+interface DiskStage extends Stage {
   readonly disks: readonly VolatileDisk[]
-  readonly cluster: LocalCluster
-  readonly ledger: Ledger
 }
 
-async function onDisks(context: ScenarioContext, body: (stage: Stage) => Promise<string>): Promise<string> {
+async function onDisks(context: ScenarioContext, body: (stage: DiskStage) => Promise<string>): Promise<string> {
   const disks: VolatileDisk[] = []
-  let cluster: LocalCluster | undefined
-  let ledger: Ledger | undefined
   try {
     for (let node = 0; node < NODES; node++)
       disks.push(await VolatileDisk.open(join(context.dir, `disk-${node}`), DISK_MEBIBYTES))
-    cluster = await LocalCluster.start(context, { nodes: NODES, dataDir: node => join(folderOf(disks, node), 'data') })
-    ledger = await cluster.openLedger()
-    return await body({ disks, cluster, ledger })
-  } catch (error) {
-    if (cluster !== undefined) context.say(`ends of the nodes' logs:\n${cluster.logEnds()}`)
-    throw error
+    const dataDir = (node: number): string => join(diskOf(disks, node).files.folder, 'data')
+    return await onCluster(context, { dataDir }, stage => body({ ...stage, disks }))
   } finally {
-    ledger?.close()
-    await cluster?.close()
     for (const disk of disks) await disk.close()
   }
 }
 
-function folderOf(disks: readonly VolatileDisk[], node: number): string {
-  const folder = disks[node]?.files.folder
-  if (folder === undefined) throw new Error(`node ${node} has no disk`)
-  return folder
+function diskOf(disks: readonly VolatileDisk[], node: number): VolatileDisk {
+  const disk = disks[node]
+  if (disk === undefined) throw new Error(`node ${node} has no disk`)
+  return disk
 }
 
 export const clusterPowerLoss: Scenario = {
   name: 'cluster-power-loss',
   title: 'a power loss of all three nodes at once loses nothing that was acknowledged',
-  rounds: 5,
+  rounds: 4,
+  longRounds: 30,
   missing: ({ target }) => (target === 'kafka' ? 'Kafka acknowledges before it flushes' : missingForVolatileDisk()),
   run: context =>
-    onDisks(context, async ({ disks, cluster, ledger }) => {
+    onDisks(context, async stage => {
+      const { disks, cluster } = stage
       const { random, rounds } = context
-      let acked = 0
+      let acked = ''
+      await proveLoss(stage)
       for (let round = 1; round <= rounds; round++) {
-        await ledger.ask('resume')
-        await sleep(random.between(300, 1500))
+        await calmThenMark(stage)
         const keeps = disks.map(disk => {
           const keep = random.between(0, 3) * 50
           disk.losePower(random.between(1, 2 ** 31), keep)
@@ -69,80 +64,102 @@ export const clusterPowerLoss: Scenario = {
         })
         await cluster.killAll()
         for (const disk of disks) await disk.reboot()
+        const from = performance.now()
         await cluster.startAll()
+        const startMs = performance.now() - from
         const leadersMs = await cluster.awaitLeaders()
-        const audit = await ledger.verify(60_000)
-        acked = audit.acked ?? 0
+        acked = await audited(stage)
         context.say(
-          `round ${round}: kept ${keeps.join(', ')} % of what was not flushed, leaders after ${leadersMs.toFixed(0)} ms; ${acked} acknowledged, ${audit.read} read`
+          `round ${round}: kept ${keeps.join(', ')} % of what was not flushed; back after ${ms(startMs)}, leaders after ${ms(leadersMs)}; ${acked}`
         )
       }
-      demand(acked > 0, 'nothing was ever acknowledged')
-      await ledger.proveSensitivity()
-      return `${rounds} rounds, ${acked} acknowledged records all in place`
+      return `${rounds} rounds, ${acked}`
     })
 }
 
-/** Demands that every partition is acknowledged within `GAP_MS_MAX` of the mark, in spite of one node. */
-async function demandProgress(ledger: Ledger, what: string): Promise<number> {
-  for (const from = performance.now(); ; await sleep(50)) {
-    const { gaps = [] } = await ledger.ask('gaps')
-    if (gaps.length > 0 && gaps.every(gap => gap >= 0)) return Math.max(...gaps)
-    const waiting = gaps.flatMap((gap, partition) => (gap < 0 ? [partition] : []))
-    demand(performance.now() - from < GAP_MS_MAX, `partitions ${waiting.join(', ')} acknowledge nothing: ${what}`)
-  }
+/** The disks lose what was not flushed: shown on one of them while the cluster is down. */
+async function proveLoss({ cluster, disks }: DiskStage): Promise<void> {
+  await cluster.killAll()
+  await diskOf(disks, 0).proveLoss()
+  await cluster.startAll()
+  await cluster.awaitLeaders()
+}
+
+/** What a bad disk of one node did to the others, in words; see `sufferBadDisk`. */
+async function sufferBadDisk(stage: DiskStage, victim: ClusterNode, what: string): Promise<string> {
+  const { cluster, ledger } = stage
+  const [observer = victim] = cluster.nodes.filter(node => node !== victim)
+  const ledMs = await cluster.awaitLeadersElsewhere(victim, observer, LEADS_NOTHING_WITHIN_MS)
+  const onset = await awaitAcks(ledger, `while ${what}`, 1000)
+  demand(onset.worst < GAP_MS_MAX, `${ms(onset.worst)} without an acknowledgement since ${what}`)
+  const [before, from] = [await ledger.ask('stats'), performance.now()]
+  await ledger.ask('mark')
+  const steady = await awaitAcks(ledger, `while ${what}`, STEADY_MS)
+  const after = await ledger.ask('stats')
+  const rate = ((after.acked ?? 0) - (before.acked ?? 0)) / ((performance.now() - from) / 1000)
+  demand(
+    steady.worst < STEADY_GAP_MS_MAX,
+    `others lead, and yet ${ms(steady.worst)} without an acknowledgement, while ${what}`
+  )
+  return `${what}: it led nothing after ${ms(ledMs)}, ${ms(onset.worst)} without acknowledgement; then ${rate.toFixed(0)} records/s, at most ${ms(steady.worst)} without`
+}
+
+async function recovered(stage: DiskStage): Promise<string> {
+  const leadersMs = await stage.cluster.awaitLeaders()
+  const syncMs = await stage.cluster.awaitHealth()
+  return `good again: leaders after ${ms(leadersMs)}, in sync after ${ms(leadersMs + syncMs)}; ${await audited(stage)}`
 }
 
 export const clusterDiskFull: Scenario = {
   name: 'cluster-disk-full',
   title: 'a full disk on one of three nodes stops nobody, and that node catches up when space returns',
   rounds: 1,
+  longRounds: 5,
   missing: ({ target }) => (target === 'kafka' ? 'one Kafka node has no others' : missingForVolatileDisk()),
   run: context =>
-    onDisks(context, async ({ disks, cluster, ledger }) => {
-      await ledger.ask('resume')
-      await sleep(1000)
-      const victim = context.random.between(0, NODES)
-      const ballast = join(folderOf(disks, victim), 'ballast')
-      const free = (await mustRun('df', ['--output=avail', '-BM', folderOf(disks, victim)])).match(/(\d+)M/)?.[1]
-      await mustRun('fallocate', ['-l', `${Math.max(1, Number(free) - LEFT_MEBIBYTES)}M`, ballast])
-      await sleep(3000)
-      await ledger.ask('mark')
-      await sleep(3000)
-      const gap = await demandProgress(ledger, `the disk of node ${victim} is full`)
-      demand(gap < GAP_MS_MAX, `${gap} ms without an acknowledgement while the disk of node ${victim} is full`)
-      rmSync(ballast)
-      await cluster.awaitLeaders()
-      await sleep(2000)
-      const audit = await ledger.verify(60_000)
-      await ledger.proveSensitivity()
-      return `longest time without an acknowledgement ${gap.toFixed(0)} ms; ${audit.acked} acknowledged records all in place`
+    onDisks(context, async stage => {
+      let words = ''
+      for (let round = 1; round <= context.rounds; round++) {
+        await calmThenMark(stage)
+        const victim = await someLeader(stage)
+        const { folder } = diskOf(stage.disks, victim.options.node).files
+        const ballast = join(folder, 'ballast')
+        const { bavail, bsize } = statfsSync(folder)
+        await mustRun('fallocate', ['-l', `${Math.floor((bavail * bsize) / 2 ** 20) - LEFT_MEBIBYTES}M`, ballast])
+        words = await sufferBadDisk(stage, victim, `the disk of ${victim.name} is full`)
+        rmSync(ballast)
+        words += `; ${await recovered(stage)}`
+        context.say(`round ${round}: ${words}`)
+      }
+      return words
     })
 }
 
 export const clusterSlowDisk: Scenario = {
   name: 'cluster-slow-disk',
-  title: 'a disk that becomes slow on one of three nodes does not drag the others along',
+  title: 'a node whose disk becomes slow loses leadership and does not drag the others along',
   rounds: 1,
+  longRounds: 5,
   missing: ({ target }) => (target === 'kafka' ? 'one Kafka node has no others' : missingForVolatileDisk()),
   run: context =>
-    onDisks(context, async ({ disks, ledger }) => {
-      await ledger.ask('resume')
-      await sleep(1000)
-      const victim = context.random.between(0, NODES)
-      disks[victim]?.slowDown(context.random.between(500, 1500))
-      await sleep(GAP_MS_MAX)
-      const [before, from] = [await ledger.ask('stats'), performance.now()]
-      await ledger.ask('mark')
-      await sleep(4000)
-      const gap = await demandProgress(ledger, `every write to the disk of node ${victim} is slow`)
-      const after = await ledger.ask('stats')
-      const rate = ((after.acked ?? 0) - (before.acked ?? 0)) / ((performance.now() - from) / 1000)
-      disks[victim]?.slowDown(0)
-      await sleep(2000)
-      const audit = await ledger.verify(60_000)
-      demand(gap < GAP_MS_MAX, `${gap} ms without an acknowledgement while the disk of node ${victim} is slow`)
-      await ledger.proveSensitivity()
-      return `${rate.toFixed(0)} records/s meanwhile, longest time without an acknowledgement ${gap.toFixed(0)} ms; ${audit.acked} acknowledged records all in place`
+    onDisks(context, async stage => {
+      let words = ''
+      for (let round = 1; round <= context.rounds; round++) {
+        await calmThenMark(stage)
+        const victim = await someLeader(stage)
+        const disk = diskOf(stage.disks, victim.options.node)
+        const slowMs = context.random.between(500, 1500)
+        disk.slowDown(slowMs)
+        try {
+          const tookMs = await disk.timeWrite()
+          demand(tookMs >= slowMs, `a write to the slow disk takes ${ms(tookMs)}: it is not slow`)
+          words = await sufferBadDisk(stage, victim, `every write to the disk of ${victim.name} takes ${slowMs} ms`)
+        } finally {
+          disk.slowDown(0)
+        }
+        words += `; ${await recovered(stage)}`
+        context.say(`round ${round}: ${words}`)
+      }
+      return words
     })
 }

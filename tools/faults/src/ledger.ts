@@ -25,8 +25,10 @@ export interface Answer {
   readonly words?: readonly string[]
   /** What each partition said to one record without retries. */
   readonly results?: readonly { partition: number; offset: number; error?: string; ms: number }[]
-  /** By partition: longest time without an acknowledgement since `mark`, ms; -1 when there was none since. */
+  /** By partition: longest time without an acknowledgement since `mark`, ms, with the one that is going on. */
   readonly gaps?: readonly number[]
+  /** By partition: time since the last acknowledgement, or since `mark` when there was none, ms. */
+  readonly silent?: readonly number[]
   /** By partition: broker id of its leader, -1 when it has none. */
   readonly leaders?: readonly number[]
 }

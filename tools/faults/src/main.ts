@@ -5,7 +5,8 @@
  *   --only NAMES     scenarios, comma separated       --rounds N    rounds, instead of each scenario's own number
  *   --seed N         seed of everything random        --shards N    shards of Milena (2)
  *   --target kafka   Apache Kafka instead; shows that the checks are right, where they apply
- *   --list           the scenarios                    --keep        leave folders of failed scenarios behind
+ *   --list           the scenarios                    --long        the long form: more rounds where a scenario has some
+ *   --keep           leave folders of failed scenarios behind
  *
  * Scenarios that need what is not here (root, FUSE, a C compiler) are skipped, with the reason. Exit code 0 when nothing failed.
  */
@@ -34,6 +35,7 @@ const { values: flags } = parseArgs({
     seed: { type: 'string' },
     shards: { type: 'string', default: '2' },
     target: { type: 'string', default: 'milena' },
+    long: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false }
   }
@@ -75,7 +77,7 @@ async function main(): Promise<number> {
       const summary = await scenario.run({
         target,
         shardCount: Number(flags.shards),
-        rounds: flags.rounds === undefined ? scenario.rounds : Number(flags.rounds),
+        rounds: roundsOf(scenario),
         random,
         dir,
         kload,
@@ -94,6 +96,11 @@ async function main(): Promise<number> {
   }
   console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
   return counts.failed > 0 ? 1 : 0
+}
+
+function roundsOf({ rounds, longRounds = rounds }: Scenario): number {
+  if (flags.rounds !== undefined) return Number(flags.rounds)
+  return flags.long ? longRounds : rounds
 }
 
 function hash(text: string): number {

@@ -171,6 +171,14 @@ export class VolatileDisk {
     this.#control(`slow ${milliseconds * 1000}`)
   }
 
+  /** How long one block takes to be written through, ms. */
+  async timeWrite(): Promise<number> {
+    const from = performance.now()
+    const file = join(this.files.folder, 'timed')
+    await mustRun('dd', [`of=${file}`, 'if=/dev/zero', 'bs=4096', 'count=1', 'oflag=direct', 'conv=notrunc'])
+    return performance.now() - from
+  }
+
   /** How many flushes failed since the start. */
   failedFlushes(): number {
     return Number(/failed (\d+)/.exec(readFileSync(join(this.#mountPoint, 'control'), 'utf8'))?.[1])

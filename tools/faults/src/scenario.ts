@@ -7,7 +7,7 @@ import type { Random } from './random.ts'
 export interface ScenarioContext {
   readonly target: 'milena' | 'kafka'
   readonly shardCount: number
-  /** How often to break something and audit: as asked on the command line, else the scenario's own `rounds`. */
+  /** How often to break something and audit: as asked on the command line, else the scenario's own number. */
   readonly rounds: number
   readonly random: Random
   /** Folder of this scenario; it exists and is empty. */
@@ -24,6 +24,8 @@ export interface Scenario {
   readonly title: string
   /** Rounds when nothing else is asked for; 1 for a scenario that has no rounds. */
   readonly rounds: number
+  /** Rounds of the long form (`--long`); absent: as many. */
+  readonly longRounds?: number
   /** Why it cannot run here, in words; null when it can. */
   missing(context: Pick<ScenarioContext, 'target'>): string | null
   /** Resolves with a line for the summary; rejects when something does not hold. */

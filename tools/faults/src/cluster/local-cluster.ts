@@ -4,10 +4,11 @@
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { freePorts, runProgram } from '@milena/bench'
 import { Ledger } from '../ledger.ts'
 import type { ScenarioContext } from '../scenario.ts'
-import { ClusterNode } from './node.ts'
+import { ClusterNode, type ClusterView } from './node.ts'
 import type { NodeNetwork } from './network.ts'
 
 export interface LocalClusterOptions {
@@ -23,7 +24,11 @@ const PARTITIONS = 12
 const REPLICAS = 3
 const RECORDS_PER_SECOND = 2000
 /** Partitions must have leaders this long after a fault at the latest. */
-export const LEADERS_WITHIN_MS = 10_000
+const LEADERS_WITHIN_MS = 10_000
+/** Replicas must have caught up this long after a fault at the latest. */
+const IN_SYNC_WITHIN_MS = 20_000
+
+const knowsLeaders = ({ health }: ClusterView): boolean => health.partitions > 0 && health.leaderlessCount === 0
 
 export class LocalCluster {
   readonly nodes: readonly ClusterNode[]
@@ -109,17 +114,64 @@ export class LocalCluster {
   }
 
   /**
-   * Demands that every partition of the ledger has a leader that answers, as seen from `nodes`, within ten seconds. Resolves with
-   * the time that it took, ms.
+   * Demands that every partition of the ledger has a leader that answers, and that each of `nodes` knows a leader of each
+   * partition, within ten seconds. Resolves with the time that it took, ms.
    */
   async awaitLeaders(nodes: readonly ClusterNode[] = this.nodes): Promise<number> {
-    const bootstrap = nodes.map(node => node.bootstrap).join(',')
     const from = performance.now()
+    const bootstrap = nodes.map(node => node.bootstrap).join(',')
     const args = ['ready', '-b', bootstrap, '-t', 'ledger', '-within', `${LEADERS_WITHIN_MS}ms`]
-    const { code, stderr } = await runProgram(this.#context.kload, args, { timeoutMs: 2 * LEADERS_WITHIN_MS })
+    const client = runProgram(this.#context.kload, args, { timeoutMs: 2 * LEADERS_WITHIN_MS })
+    const views = Promise.all(nodes.map(node => this.#until(node, from, LEADERS_WITHIN_MS, knowsLeaders)))
+    const [{ code, stderr }] = await Promise.all([client, views])
     if (code !== 0)
       throw new Error(`not all partitions have leaders ${LEADERS_WITHIN_MS} ms after the fault: ${stderr.trim()}`)
     return performance.now() - from
+  }
+
+  /** Waits until leaders are elsewhere than on a node, as another one sees it. Resolves with the time, ms. */
+  async awaitLeadersElsewhere(
+    victim: ClusterNode,
+    observer: ClusterNode,
+    withinMs = LEADERS_WITHIN_MS
+  ): Promise<number> {
+    const from = performance.now()
+    await this.#until(observer, from, withinMs, view => {
+      const shards = view.nodes.find(({ nodeId }) => nodeId === victim.options.node)?.shards ?? []
+      return knowsLeaders(view) && shards.every(({ leads }) => leads === 0)
+    })
+    return performance.now() - from
+  }
+
+  /** Waits until every node sees all partitions led and all replicas in sync. Resolves with the time, ms. */
+  async awaitHealth(): Promise<number> {
+    const from = performance.now()
+    const isHealthy = (view: ClusterView): boolean => knowsLeaders(view) && view.health.underReplicatedCount === 0
+    await Promise.all(this.nodes.map(node => this.#until(node, from, IN_SYNC_WITHIN_MS, isHealthy)))
+    return performance.now() - from
+  }
+
+  async #until(
+    node: ClusterNode,
+    from: number,
+    withinMs: number,
+    holds: (view: ClusterView) => boolean
+  ): Promise<void> {
+    for (let last: ClusterView | undefined; ; await sleep(10)) {
+      const view = await node.view()
+      last = view ?? last
+      if (view !== undefined && holds(view)) return
+      if (performance.now() - from < withinMs) continue
+      throw new Error(
+        `after ${withinMs} ms ${node.name} still says: ${JSON.stringify((view ?? last)?.health ?? 'nothing')}`
+      )
+    }
+  }
+
+  /** What each node says about the cluster, for a failure's report. */
+  async describe(): Promise<string> {
+    const views = await Promise.all(this.nodes.map(node => node.view()))
+    return this.nodes.map((node, index) => `${node.name}: ${JSON.stringify(views[index] ?? 'no answer')}`).join('\n')
   }
 
   /** Ends all nodes at once. */

@@ -75,9 +75,15 @@ export class NodeNetwork {
     await this.#inside(to, 'iptables', '-A', 'INPUT', '-s', this.address(from), '-j', 'DROP')
   }
 
-  /** All links work again. */
-  async heal(): Promise<void> {
-    for (let node = 0; node < this.#count; node++) await this.#inside(node, 'iptables', '-F', 'INPUT')
+  /** All links work again. Resolves with the number of packets that the cuts dropped. */
+  async heal(): Promise<number> {
+    let dropped = 0
+    for (let node = 0; node < this.#count; node++) {
+      const counters = await this.#inside(node, 'iptables', '-L', 'INPUT', '-v', '-n', '-x')
+      for (const [, packets] of counters.matchAll(/^\s*(\d+)\s+\d+\s+DROP\s/gm)) dropped += Number(packets)
+      await this.#inside(node, 'iptables', '-F', 'INPUT')
+    }
+    return dropped
   }
 
   #inside(node: number, ...command: readonly string[]): Promise<string> {

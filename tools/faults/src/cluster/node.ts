@@ -24,7 +24,24 @@ export interface NodeOptions {
   readonly settings: Readonly<Record<string, string>>
 }
 
+/** The part of GET /v1/cluster that scenarios look at. */
+export interface ClusterView {
+  readonly controller: number | null
+  readonly health: {
+    readonly partitions: number
+    readonly leaderlessCount: number
+    readonly underReplicatedCount: number
+    readonly leaderless: readonly string[]
+    readonly underReplicated: readonly string[]
+  }
+  readonly nodes: readonly {
+    readonly nodeId: number
+    readonly shards: readonly { readonly brokerId: number; readonly reachable: boolean; readonly leads: number }[]
+  }[]
+}
+
 const START_TIMEOUT_MS = 60_000
+const VIEW_TIMEOUT_MS = 1000
 
 export class ClusterNode {
   readonly options: NodeOptions
@@ -72,6 +89,18 @@ export class ClusterNode {
     const ready = async (): Promise<boolean> =>
       (await isReady(`http://${host}:${adminPort}/v1/status/ready`)) && (await answers(kafkaPort, 1000, host))
     await awaitReady(this.#child, ready, { timeoutMs: START_TIMEOUT_MS, logFile: this.logFile, what: this.name })
+  }
+
+  /** The cluster as this node sees it; undefined when it does not say. */
+  async view(): Promise<ClusterView | undefined> {
+    const { host, adminPort } = this.options
+    try {
+      const signal = AbortSignal.timeout(VIEW_TIMEOUT_MS)
+      const answer = await fetch(`http://${host}:${adminPort}/v1/cluster`, { signal })
+      return answer.ok ? ((await answer.json()) as ClusterView) : undefined
+    } catch {
+      return undefined
+    }
   }
 
   async kill(): Promise<void> {
