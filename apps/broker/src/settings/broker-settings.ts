@@ -123,7 +123,7 @@ export const brokerSettings = {
     oneOf: ['auto', 'io_uring', 'threads'],
     doc: 'How the disk is driven; auto takes io_uring where it works.'
   }),
-  'store.memory.bytes': integer(64 * MIB, {
+  'store.memory.bytes': integer(48 * MIB, {
     min: 16 * MIB,
     unit: 'bytes',
     doc: 'Memory of a shard for appends in flight, tail cache and read-ahead. Taken once.'
