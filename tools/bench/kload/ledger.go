@@ -132,12 +132,18 @@ func idempotentWriter(writer uint32) bool { return writer%2 == 0 }
 // good, records that a retry would have brought home.
 func survivesKills() kgo.Opt { return kgo.AlwaysRetryEOF() }
 
+// A node that stands still, or is cut off, leaves requests without an answer; only this ends the wait for it, after three seconds.
+const (
+	produceTimeout         = 2 * time.Second
+	produceTimeoutOverhead = time.Second
+)
+
 // writerClient retries quickly and for ever: it is the harness that decides how long a broker may be away.
 func writerClient(writer uint32) *kgo.Client {
 	opts := []kgo.Opt{
 		seeds(), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(compression()),
-		kgo.ProducerLinger(2 * time.Millisecond), kgo.DialTimeout(time.Second), kgo.ProduceRequestTimeout(5 * time.Second),
-		kgo.RequestTimeoutOverhead(3 * time.Second), kgo.MetadataMinAge(50 * time.Millisecond), kgo.MetadataMaxAge(2 * time.Second),
+		kgo.ProducerLinger(2 * time.Millisecond), kgo.DialTimeout(time.Second), kgo.ProduceRequestTimeout(produceTimeout),
+		kgo.RequestTimeoutOverhead(produceTimeoutOverhead), kgo.MetadataMinAge(50 * time.Millisecond), kgo.MetadataMaxAge(2 * time.Second),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }), kgo.UnknownTopicRetries(-1),
 		kgo.ClientID(fmt.Sprintf("ledger-%d", writer)), survivesKills(),
 	}
