@@ -28,6 +28,9 @@ import { SeededRandom } from './seeded-random.ts'
 
 export type { DiskOperation, DiskScheduler, Fate, FaultTarget }
 
+/** Memory from which buffers are cut. */
+const SLAB_BYTES = 1 << 20
+
 export interface MemoryDiskOptions {
   /** Decides every random choice. Default 1. */
   readonly seed?: number
@@ -76,6 +79,8 @@ export class MemoryDisk implements Disk {
   #capacityBytes: number
   #sectorsUsed = 0
   #operationCount = 0
+  #slab: Uint8Array | undefined
+  #slabUsed = 0
   #off: DiskError | undefined
 
   constructor(options: MemoryDiskOptions = {}) {
@@ -115,8 +120,14 @@ export class MemoryDisk implements Disk {
 
   allocateBuffer(bytes: number): AlignedBuffer {
     const rounded = Math.max(1, Math.ceil(bytes / this.alignment)) * this.alignment
-    const view = new Uint8Array(rounded)
-    registerAlignedMemory(view.buffer, 4096)
+    // One memory for many buffers: each is used once, so that nobody sees what another left there.
+    if (this.#slab === undefined || this.#slab.length - this.#slabUsed < rounded) {
+      this.#slab = new Uint8Array(Math.max(SLAB_BYTES, rounded))
+      this.#slabUsed = 0
+      registerAlignedMemory(this.#slab.buffer, 4096)
+    }
+    const view = this.#slab.subarray(this.#slabUsed, this.#slabUsed + rounded)
+    this.#slabUsed += Math.ceil(rounded / 4096) * 4096
     return { bytes: view, release: () => {} }
   }
 

@@ -94,3 +94,8 @@ const CHECKED_FROM = 21
 export function contentsOf(batch: Uint8Array): number {
   return hashBytes(batch.subarray(CHECKED_FROM))
 }
+
+/** Hash of all of a batch whose contents have this one. */
+export function hashOf(batch: Uint8Array, contents: number): number {
+  return hashBytes(batch.subarray(0, CHECKED_FROM), contents)
+}

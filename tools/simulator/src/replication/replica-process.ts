@@ -34,6 +34,7 @@ export interface ReplicationSite {
   readonly world: World
   readonly network: MemoryPeerNetwork
   readonly plans: readonly GroupPlan[]
+  readonly sizes: Sizes
   readonly addresses: ReadonlyMap<number, PeerAddress>
   /** Machines whose disk is new: their replicas wait to be added instead of voting as if they remembered. */
   readonly newcomers: ReadonlySet<number>
@@ -44,17 +45,23 @@ export interface ReplicationSite {
   readonly openState: (device: MemoryStateDevice) => Promise<StateBackend>
 }
 
-/** Sizes that make segments roll, journals wrap and memory run out within a minute. */
-const storeSettings = {
-  memoryBytes: 2 << 20,
-  journalBytes: 1 << 20,
-  checkpointBytes: 1 << 20,
-  reserveBytes: 64 << 10,
-  destageIdleMs: 2000,
-  openFilesMax: 16
+/** What clients write, and stores that are small enough for it: segments roll, journals wrap and memory runs out in a minute. */
+export interface Sizes {
+  /** Bytes of a record's value; each as likely as the others. */
+  readonly valueBytes: readonly number[]
+  readonly memoryBytes: number
+  readonly journalBytes: number
+  readonly segmentBytes: number
 }
 
-const logOptions = { segmentBytes: 256 << 10, indexIntervalBytes: 4096, segmentMs: Number.MAX_SAFE_INTEGER }
+/** A run draws one of them. */
+export const sizesToDraw: readonly Sizes[] = [
+  { valueBytes: [20, 200, 200], memoryBytes: 1 << 20, journalBytes: 256 << 10, segmentBytes: 32 << 10 },
+  { valueBytes: [200, 200, 1000, 4000], memoryBytes: 1 << 20, journalBytes: 512 << 10, segmentBytes: 128 << 10 },
+  { valueBytes: [20, 200, 200, 2000, 30_000], memoryBytes: 2 << 20, journalBytes: 1 << 20, segmentBytes: 256 << 10 }
+]
+
+const storeSettings = { reserveBytes: 64 << 10, destageIdleMs: 2000, openFilesMax: 16 }
 
 /** How long a process whose store failed lives on: until whoever watches it restarts it. */
 const FAILED_MS = 500
@@ -71,6 +78,8 @@ export async function bootReplicaProcess(
 ): Promise<ReplicaProcess> {
   const brokerId = brokerIdOf(machine)
   const network = openNetwork(site, brokerId, machine)
+  const { memoryBytes, journalBytes, segmentBytes } = site.sizes
+  const options = { segmentBytes, indexIntervalBytes: 4096, segmentMs: Number.MAX_SAFE_INTEGER }
   let host: ReplicaHost | undefined
   const store = site.wrapStore(
     await openStore({
@@ -81,7 +90,7 @@ export async function bootReplicaProcess(
       clock: time.clock,
       scheduler: time.turns,
       newIdentity: () => new Uint8Array(16).map(() => random.below(256)),
-      settings: storeSettings,
+      settings: { ...storeSettings, memoryBytes, journalBytes, checkpointBytes: journalBytes },
       onFlushed: logs => {
         if (!time.hasEnded) host?.flushed(logs)
       },
@@ -105,7 +114,7 @@ export async function bootReplicaProcess(
   const logs = await host.open(
     plans.map(({ name, replicas }) => ({
       name,
-      options: logOptions,
+      options,
       bootstrap: site.newcomers.has(machine.number) ? [] : replicas,
       peers: () => replicas,
       ...(replicas[0] !== undefined && { preferredLeader: replicas[0] }),

@@ -27,15 +27,23 @@ export class ReplicationClients {
   readonly #observer: ReplicationObserver
   readonly #random: Random
   readonly #callMs: number
+  readonly #valueBytes: readonly number[]
   readonly #pending = new Map<string, Pending[]>()
   #sequence = 0
 
-  constructor(world: World, machines: readonly Machine<ReplicaProcess>[], observer: ReplicationObserver) {
+  /** `valueBytes`: sizes of values, each as likely as the others. */
+  constructor(
+    world: World,
+    machines: readonly Machine<ReplicaProcess>[],
+    observer: ReplicationObserver,
+    valueBytes: readonly number[]
+  ) {
+    this.#valueBytes = valueBytes
     this.#world = world
     this.#machines = machines
     this.#observer = observer
     this.#random = world.random.of('clients')
-    this.#callMs = this.#random.pick([10, 20, 40])
+    this.#callMs = this.#random.pick([15, 50, 100, 200])
     for (const name of observer.histories.keys()) this.#pending.set(name, [])
     observer.watch((replica, truncatedTo) => this.#settle(replica, truncatedTo))
   }
@@ -72,7 +80,7 @@ export class ReplicationClients {
   #batch(baseOffset: number, term: number): Uint8Array {
     const builder = new BatchBuilder({ baseOffset })
     for (let count = this.#random.pick([1, 1, 2, 5]); count > 0; count--) {
-      const value = Buffer.alloc(this.#random.pick([20, 200, 200, 2000, 30_000]), ++this.#sequence & 0xff)
+      const value = Buffer.alloc(this.#random.pick(this.#valueBytes), ++this.#sequence & 0xff)
       value.writeUInt32BE(this.#sequence, 0)
       builder.append({ key: null, value, timestamp: 1_783_000_000_000n })
     }

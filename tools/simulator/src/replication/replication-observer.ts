@@ -7,8 +7,7 @@ import { batchHeader } from '@milena/wire-protocol'
 import type { Machine } from '../machine/machine.ts'
 import type { ProcessTime } from '../machine/process-time.ts'
 import type { World } from '../world/world.ts'
-import { contentsOf, GroupHistory } from './group-history.ts'
-import { hashBytes } from './hash-bytes.ts'
+import { contentsOf, GroupHistory, hashOf } from './group-history.ts'
 import type { ReplicaProcess } from './replica-process.ts'
 
 /** One replica of a group while its process lives. */
@@ -177,12 +176,13 @@ class CommitFollower {
 export function compareBatches(bytes: Uint8Array, history: GroupHistory, by: string): void {
   for (let at = 0; at < bytes.length; at += batchHeader.totalBytes(bytes, at)) {
     const batch = bytes.subarray(at, at + batchHeader.totalBytes(bytes, at))
+    const contents = contentsOf(batch)
     history.batchCommitted(by, {
       baseOffset: batchHeader.baseOffset(batch, 0),
       lastOffset: batchHeader.lastOffset(batch, 0),
       epoch: batchHeader.leaderEpoch(batch, 0),
-      hash: hashBytes(batch),
-      contents: contentsOf(batch)
+      hash: hashOf(batch, contents),
+      contents
     })
   }
 }

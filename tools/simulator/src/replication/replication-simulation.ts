@@ -18,6 +18,7 @@ import { OneLeaderATerm } from './checkers/one-leader-a-term.ts'
 import {
   bootReplicaProcess,
   brokerIdOf,
+  sizesToDraw,
   type GroupPlan,
   type ReplicaProcess,
   type ReplicationSite
@@ -97,6 +98,7 @@ class ReplicationSimulation {
     const machineCount = this.#random.pick([1, 3, 3, 3, 3, 5])
     const numbers = Array.from({ length: machineCount }, (_, at) => at + 1)
     this.#plans = this.#planGroups(numbers)
+    const sizes = this.#random.pick(sizesToDraw)
     const addresses = new Map<number, PeerAddress>(
       numbers.map(number => [brokerIdOf({ number }), { host: `n${number}`, port: 9 }])
     )
@@ -104,6 +106,7 @@ class ReplicationSimulation {
       world,
       network: this.#network,
       plans: this.#plans,
+      sizes,
       addresses,
       newcomers: this.#newcomers,
       listenerOf: (machine, name) => this.#observer.listenerOf(machine, name, () => machine.running?.groups.get(name)),
@@ -124,7 +127,7 @@ class ReplicationSimulation {
       new AcknowledgedIsKept(this.#observer),
       new LogsAreWellFormed(this.#observer)
     )
-    this.#clients = new ReplicationClients(world, this.#machines, this.#observer)
+    this.#clients = new ReplicationClients(world, this.#machines, this.#observer, sizes.valueBytes)
     this.#faults = new MachineFaults({
       world,
       machines: this.#machines,

@@ -57,15 +57,12 @@ export class Inode {
 
   /** Sectors of this range that have no space yet. */
   sectorsNeeded(start: number, end: number): number {
-    let needed = 0
-    for (let sector = firstSector(start); sector < endSector(end); sector++) {
-      if (this.image.state(sector) === 'hole') needed += 1
-    }
-    return needed
+    return this.image.count('hole', firstSector(start), endSector(end))
   }
 
   /** Takes space for a range that is about to be written or allocated. */
   reserve(start: number, end: number): void {
+    if (this.sectorsNeeded(start, end) === 0) return
     for (let sector = firstSector(start); sector < endSector(end); sector++) {
       if (this.image.state(sector) !== 'hole') continue
       this.#remember(sector, 'hole')
@@ -89,8 +86,9 @@ export class Inode {
     const first = firstSector(position)
     const end = endSector(position + bytes.length)
     const mapped: number[] = []
-    for (let sector = first; sector < end; sector++) {
-      const state = this.image.state(sector)
+    const isMapped = this.image.count('mapped', first, end) === end - first
+    for (let sector = first; sector < end && !(durable && isMapped); sector++) {
+      const state = isMapped ? 'mapped' : this.image.state(sector)
       if (state !== 'mapped') mapped.push(sector)
       if (!durable) this.#remember(sector, state)
     }
@@ -134,8 +132,8 @@ export class Inode {
       }
     }
     const landWrite = (write: PendingWrite): void => {
-      forEachLive(write, (sector, bytes) => {
-        if (dirty.has(sector) || sector >= cutFrom) this.stable.set(sector, bytes)
+      forEachLive(write, (sector, bytesOf) => {
+        if (dirty.has(sector) || sector >= cutFrom) this.stable.set(sector, bytesOf())
         else this.stable.delete(sector)
       })
     }
@@ -363,11 +361,12 @@ function cutWrite(write: PendingWrite, length: number): void {
   if (edge > 0 && kept > 0) write.bytes.fill(0, (kept - 1) * SECTOR_BYTES + edge, kept * SECTOR_BYTES)
 }
 
-function forEachLive(write: PendingWrite, visit: (sector: number, bytes: Uint8Array) => void): void {
+/** `bytesOf` copies the bytes of the sector. */
+function forEachLive(write: PendingWrite, visit: (sector: number, bytesOf: () => Uint8Array) => void): void {
   const first = firstSector(write.position)
   for (let index = 0; index < write.live.length; index++) {
     if (write.live[index] !== 1) continue
-    visit(first + index, write.bytes.slice(index * SECTOR_BYTES, (index + 1) * SECTOR_BYTES))
+    visit(first + index, () => write.bytes.slice(index * SECTOR_BYTES, (index + 1) * SECTOR_BYTES))
   }
 }
 
@@ -378,7 +377,7 @@ function keepSectors(
   keep: (sector: number, bytes: Uint8Array) => void
 ): void {
   if (fate === 'dropped') return
-  forEachLive(write, (sector, bytes) => {
-    if (fate === 'kept' || random.chance(0.5)) keep(sector, bytes)
+  forEachLive(write, (sector, bytesOf) => {
+    if (fate === 'kept' || random.chance(0.5)) keep(sector, bytesOf())
   })
 }

@@ -29,8 +29,23 @@ interface Operation {
   readonly changes: readonly Change[]
 }
 
+const namesByPath = new Map<string, readonly string[]>()
+
+/** Paths whose names are remembered at once. */
+const REMEMBERED_PATHS_MAX = 10_000
+
 /** Splits a path into names; `.`, empty parts and leading slashes vanish. */
-export function namesOf(path: string): string[] {
+export function namesOf(path: string): readonly string[] {
+  let names = namesByPath.get(path)
+  if (names === undefined) {
+    names = splitPath(path)
+    if (namesByPath.size >= REMEMBERED_PATHS_MAX) namesByPath.clear()
+    namesByPath.set(path, names)
+  }
+  return names
+}
+
+function splitPath(path: string): readonly string[] {
   return path.split('/').filter(name => name !== '' && name !== '.')
 }
 
@@ -51,8 +66,8 @@ export class Namespace {
   /** The folder that holds the last name of `path`; undefined when it is missing. */
   parent(path: string): { directory: Directory; name: string } | undefined {
     const names = namesOf(path)
-    const name = names.pop()
-    const directory = this.find(names.join('/'))
+    const name = names.at(-1)
+    const directory = this.find(names.slice(0, -1).join('/'))
     return name !== undefined && directory instanceof Directory ? { directory, name } : undefined
   }
 

@@ -3,7 +3,8 @@
  *
  *   hole ──allocate──► allocated (reserved, unwritten: reads zeros) ──write──► mapped (holds data)
  *
- * Sparse: chunks of 128 sectors appear when touched. A sector that is not mapped always reads as zeros.
+ * Sparse: chunks of 128 sectors appear when touched. A sector that is not mapped always reads as zeros. Copies share chunks
+ * until one of them changes one: a disk that loses power often is not copied each time.
  */
 
 /** Granule of atomicity: a power cut leaves a sector either old or new. */
@@ -16,10 +17,13 @@ const CHUNK_BYTES = CHUNK_SECTORS * SECTOR_BYTES
 export type SectorState = 'hole' | 'allocated' | 'mapped'
 
 const STATES: readonly SectorState[] = ['hole', 'allocated', 'mapped']
+const MAPPED = 2
 
 interface Chunk {
   readonly bytes: Uint8Array
   readonly states: Uint8Array
+  /** The image that may change it; undefined when several share it. */
+  owner: SectorImage | undefined
 }
 
 export class SectorImage {
@@ -30,12 +34,33 @@ export class SectorImage {
     return STATES[chunk?.states[sector % CHUNK_SECTORS] ?? 0] ?? 'hole'
   }
 
+  /** How many sectors of `[first, end)` are in this state. */
+  count(wanted: SectorState, first: number, end: number): number {
+    const code = STATES.indexOf(wanted)
+    let found = 0
+    for (let sector = first; sector < end;) {
+      const index = Math.floor(sector / CHUNK_SECTORS)
+      const until = Math.min(end, (index + 1) * CHUNK_SECTORS)
+      const states = this.#chunks.get(index)?.states
+      if (states === undefined) found += code === 0 ? until - sector : 0
+      else {
+        for (let slot = sector % CHUNK_SECTORS; slot < until - index * CHUNK_SECTORS; slot++) {
+          if (states[slot] === code) found++
+        }
+      }
+      sector = until
+    }
+    return found
+  }
+
   /** Leaving `mapped` zeroes the bytes. */
   setState(sector: number, state: SectorState): void {
     const chunk = this.#chunk(Math.floor(sector / CHUNK_SECTORS))
     const slot = sector % CHUNK_SECTORS
+    if (state !== 'mapped' && chunk.states[slot] === MAPPED) {
+      chunk.bytes.fill(0, slot * SECTOR_BYTES, (slot + 1) * SECTOR_BYTES)
+    }
     chunk.states[slot] = STATES.indexOf(state)
-    if (state !== 'mapped') chunk.bytes.fill(0, slot * SECTOR_BYTES, (slot + 1) * SECTOR_BYTES)
   }
 
   /** Fills `target` with the bytes from `position`; zeros where nothing is mapped. */
@@ -61,7 +86,7 @@ export class SectorImage {
       const take = Math.min(CHUNK_BYTES - within, bytes.length - done)
       const chunk = this.#chunk(Math.floor(at / CHUNK_BYTES))
       chunk.bytes.set(bytes.subarray(done, done + take), within)
-      chunk.states.fill(2, Math.floor(within / SECTOR_BYTES), Math.ceil((within + take) / SECTOR_BYTES))
+      chunk.states.fill(MAPPED, Math.floor(within / SECTOR_BYTES), Math.ceil((within + take) / SECTOR_BYTES))
       done += take
     }
   }
@@ -83,18 +108,23 @@ export class SectorImage {
   clone(): SectorImage {
     const copy = new SectorImage()
     for (const [index, chunk] of this.#chunks) {
-      copy.#chunks.set(index, { bytes: chunk.bytes.slice(), states: chunk.states.slice() })
+      chunk.owner = undefined
+      copy.#chunks.set(index, chunk)
     }
     return copy
   }
 
+  /** A chunk of its own, to be changed. */
   #chunk(index: number): Chunk {
-    let chunk = this.#chunks.get(index)
-    if (chunk === undefined) {
-      chunk = { bytes: new Uint8Array(CHUNK_BYTES), states: new Uint8Array(CHUNK_SECTORS) }
-      this.#chunks.set(index, chunk)
+    const chunk = this.#chunks.get(index)
+    if (chunk?.owner === this) return chunk
+    const own: Chunk = {
+      bytes: chunk?.bytes.slice() ?? new Uint8Array(CHUNK_BYTES),
+      states: chunk?.states.slice() ?? new Uint8Array(CHUNK_SECTORS),
+      owner: this
     }
-    return chunk
+    this.#chunks.set(index, own)
+    return own
   }
 }
 
