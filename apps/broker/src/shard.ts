@@ -158,7 +158,7 @@ export async function startShard(
 /** Opens a shard without listeners. */
 export async function openShard(world: ShardOptions): Promise<OpenShard> {
   const { settings, identity, mesh, clock, log } = world
-  const peers = new NodePeers({ mesh, outside: world.peers })
+  const peers = new NodePeers({ mesh, outside: world.peers, after: clock.after })
   const options = { ...world, peers }
   const { nodeId, clusterId } = identity
   const brokerId = brokerIdOf(nodeId, mesh.shard)
@@ -219,7 +219,10 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
       store: store.status(),
       disk: options.disk.kind
     }),
-    drainLeadership: deadlineMs => replicas.drainLeadership(deadlineMs),
+    drainLeadership: deadlineMs => {
+      elections.close()
+      return replicas.drainLeadership(deadlineMs)
+    },
     close: async () => {
       closed = true
       elections.close()

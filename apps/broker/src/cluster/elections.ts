@@ -153,6 +153,8 @@ export class Elections {
    * When that ends, preferred leaders come back with the next look.
    */
   #followMode(state: ClusterState): void {
+    // A shard that stops stands for nothing any more, whatever its node's mode is.
+    if (this.#closed) return
     const { calls, replicas } = this.#options
     const mode = state.nodes.get(nodeOf(calls.self))?.mode
     const reason = mode === 'maintenance' ? 'maintenance' : replicas.refusesAppends ? 'disk full' : undefined

@@ -20,7 +20,7 @@ function world(): {
     for (const [shard, mesh] of memoryMeshes(2, { scheduler }).entries()) {
       const brokerId = nodeId * 1000 + shard
       const outside = network.open({ self: brokerId, listen: addressOf(brokerId) })
-      const peers = new NodePeers({ mesh, outside })
+      const peers = new NodePeers({ mesh, outside, after: (ms, callback) => scheduler.after(ms, callback) })
       const table = new LeaderTable({
         brokerId,
         peers,

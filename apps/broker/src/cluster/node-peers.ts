@@ -5,6 +5,9 @@
  *
  * Over the mesh a message is a call whose answer nobody needs: in order, at most once, lost when the shard goes away, as promised
  * (shard-scheduler/src/peers.ts). Its queue is bounded here, per shard.
+ *
+ * A link of the mesh can be up before the shard behind it has opened its rooms: what it is told by then is lost, and nobody would
+ * tell it again. So a shard of this node counts as reachable once it has greeted, or answered a greeting.
  */
 import {
   defaultMeshLimits,
@@ -19,7 +22,10 @@ import {
 import { brokerIdOf, nodeOf, shardOf } from '../controller/cluster-state.ts'
 
 const MESSAGE_SERVICE = 'peers.message'
+const HELLO_SERVICE = 'peers.hello'
 const CALL_PREFIX = 'peers.call.'
+/** Pause before a shard that did not answer a greeting is greeted again, ms. */
+const HELLO_RETRY_MS = 100
 /** Longest name of a channel, bytes. */
 const CHANNEL_BYTES_MAX = 255
 /** Bytes that may wait for one shard of this node. */
@@ -30,22 +36,33 @@ export class NodePeers implements PeerNetwork {
   readonly messageBytesMax: number
   readonly #mesh: Mesh
   readonly #outside: PeerNetwork
+  readonly #after: (delayMs: number, callback: () => void) => () => void
   readonly #reachable = new Set<number>()
   readonly #queuedBytes = new Map<number, number>()
   readonly #handlers = new Map<string, PeerMessageHandler>()
   readonly #listeners = new Set<(peer: number, reachable: boolean) => void>()
+  #closed = false
 
   /** `outside` reaches other nodes; its own shards are never asked of it. Closed by whoever opened it. */
-  constructor({ mesh, outside }: { mesh: Mesh; outside: PeerNetwork }) {
+  constructor({
+    mesh,
+    outside,
+    after
+  }: {
+    mesh: Mesh
+    outside: PeerNetwork
+    after: (delayMs: number, callback: () => void) => () => void
+  }) {
     this.self = outside.self
     this.#mesh = mesh
     this.#outside = outside
+    this.#after = after
     this.messageBytesMax = Math.min(outside.messageBytesMax, defaultMeshLimits.payloadBytesMax - CHANNEL_BYTES_MAX - 1)
     for (const peer of outside.reachable) this.#reachable.add(peer)
-    for (const shard of mesh.reachable) if (shard !== mesh.shard) this.#reachable.add(this.#idOf(shard))
     outside.onPeerChange((peer, reachable) => this.#changed(peer, reachable))
     mesh.onPeerChange((shard, reachable) => {
-      if (shard !== mesh.shard) this.#changed(this.#idOf(shard), reachable)
+      if (reachable) void this.#greet(shard)
+      else this.#changed(this.#idOf(shard), false)
     })
     mesh.serve(MESSAGE_SERVICE, (payload, from) => {
       const end = 1 + (payload[0] ?? 0)
@@ -53,6 +70,11 @@ export class NodePeers implements PeerNetwork {
       this.#handlers.get(channel)?.(this.#idOf(from), payload.subarray(end))
       return NOTHING
     })
+    mesh.serve(HELLO_SERVICE, (_, from) => {
+      this.#met(from)
+      return NOTHING
+    })
+    for (const shard of mesh.reachable) void this.#greet(shard)
   }
 
   get reachable(): ReadonlySet<number> {
@@ -125,6 +147,7 @@ export class NodePeers implements PeerNetwork {
   }
 
   close(): Promise<void> {
+    this.#closed = true
     return this.#outside.close()
   }
 
@@ -136,9 +159,25 @@ export class NodePeers implements PeerNetwork {
     return nodeOf(peer) === nodeOf(this.self)
   }
 
+  /** Greets a shard of this node until it is there, or its link breaks. */
+  async #greet(shard: number): Promise<void> {
+    if (shard === this.#mesh.shard || this.#closed || this.#reachable.has(this.#idOf(shard))) return
+    try {
+      await this.#mesh.submitTo(shard, HELLO_SERVICE, NOTHING)
+      this.#met(shard)
+    } catch {
+      if (this.#mesh.reachable.has(shard)) this.#after(HELLO_RETRY_MS, () => void this.#greet(shard))
+    }
+  }
+
+  #met(shard: number): void {
+    const peer = this.#idOf(shard)
+    if (this.#mesh.reachable.has(shard) && !this.#reachable.has(peer)) this.#changed(peer, true)
+  }
+
   #changed(peer: number, reachable: boolean): void {
     if (reachable) this.#reachable.add(peer)
-    else this.#reachable.delete(peer)
+    else if (!this.#reachable.delete(peer)) return
     for (const listener of [...this.#listeners]) listener(peer, reachable)
   }
 }
