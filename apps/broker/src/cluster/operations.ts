@@ -11,6 +11,7 @@ import { brokersOf, nodeOf, type ClusterState, type NodeState } from '../control
 import { CONTROLLER_LOG_NAME } from '../controller/command-log.ts'
 import type { ControllerClient } from '../controller/controller-client.ts'
 import type { MetadataReplica } from '../controller/metadata-replica.ts'
+import { downNodes, type Down } from '../controller/placement.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { Elections } from './elections.ts'
 import type { LeaderTable } from './leader-table.ts'
@@ -87,6 +88,10 @@ export class ClusterOperations {
     return this.#options.replica.state
   }
 
+  get #down(): Down {
+    return downNodes(this.#state, id => this.#options.cluster.isReachable(id))
+  }
+
   #describe(): object {
     const { cluster, leaders, settings } = this.#options
     const state = this.#state
@@ -160,7 +165,7 @@ export class ClusterOperations {
 
   async #decommission(nodeId: number, dryRun: boolean): Promise<object> {
     const node = this.#node(nodeId)
-    const plan = planEvacuation(this.#state, nodeId)
+    const plan = planEvacuation(this.#state, nodeId, this.#down)
     const shown = {
       nodeId,
       dryRun,
@@ -218,7 +223,7 @@ export class ClusterOperations {
       const transfers = elections.wanted()
       return { balancer: kind, enabled, transferCount: transfers.length, transfers: transfers.slice(0, SHOWN_MAX) }
     }
-    const moves = planBalance(this.#state, settings['partition.balancer.moves.max'])
+    const moves = planBalance(this.#state, settings['partition.balancer.moves.max'], this.#down)
     return { balancer: kind, enabled, reassigning: movesUnderWay(this.#state), nextMoves: moves.map(showMove) }
   }
 

@@ -130,6 +130,17 @@ describe('an evacuation', () => {
 })
 
 describe('balancing', () => {
+  it('moves nothing to a node that is down', () => {
+    const state = withTopic(cluster(node(0), node(1), node(2)), 't', 6, 2)
+    const grown = run(state, { type: 'register-node', version: 1, node: node(3) })
+    const down = new Set([3])
+    expect(planEvacuation(grown, 0).moves.some(({ target }) => target.some(id => nodeOf(id) === 3))).toBe(true)
+    expect(planEvacuation(grown, 0, down).moves.some(({ target }) => target.some(id => nodeOf(id) === 3))).toBe(false)
+    expect(planEvacuation(grown, 0, new Set([1, 3])).stuck.length).toBeGreaterThan(0)
+    expect(planBalance(grown, 5).length).toBeGreaterThan(0)
+    expect(planBalance(grown, 5, down)).toEqual([])
+  })
+
   it('fills a node that joined, without ever putting two replicas on a node, and then stops', () => {
     fc.assert(
       fc.property(anyCluster, ([nodes, factor, partitions]) => {

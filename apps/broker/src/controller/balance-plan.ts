@@ -15,7 +15,7 @@ import {
   type TopicState
 } from './cluster-state.ts'
 import type { Move } from './commands.ts'
-import { chooseReplicas, countPlaced, loadOf, openNodes, type Load } from './placement.ts'
+import { chooseReplicas, countPlaced, loadOf, openNodes, type Down, type Load } from './placement.ts'
 
 export interface PlannedMove extends Move {
   readonly topic: string
@@ -41,10 +41,10 @@ export interface EvacuationPlan {
 const SLACK_SHARE = 0.05
 const SLACK_MIN = 1
 
-/** Moves everything off a node, whether it is being decommissioned already or not. */
-export function planEvacuation(state: ClusterState, nodeId: number): EvacuationPlan {
-  const load = loadOf(state)
-  const nodes = openNodes(state).filter(node => node.nodeId !== nodeId)
+/** Moves everything off a node, whether it is being decommissioned already or not. To nodes that are `down` nothing moves. */
+export function planEvacuation(state: ClusterState, nodeId: number, down?: Down): EvacuationPlan {
+  const load = loadOf(state, down)
+  const nodes = openNodes(state).filter(node => node.nodeId !== nodeId && !load.down.has(node.nodeId))
   const moves: PlannedMove[] = []
   const stuck: StuckReplica[] = []
   for (const { topic, partition, placement } of partitionsOf(state)) {
@@ -67,10 +67,10 @@ export function planEvacuation(state: ClusterState, nodeId: number): EvacuationP
   return { moves, stuck }
 }
 
-/** At most `limit` moves that even out replicas, then preferred leaders, over the shards of all active nodes. */
-export function planBalance(state: ClusterState, limit: number): PlannedMove[] {
-  const load = loadOf(state)
-  const nodes = openNodes(state)
+/** At most `limit` moves that even out replicas, then preferred leaders, over the shards of all active nodes that are up. */
+export function planBalance(state: ClusterState, limit: number, down?: Down): PlannedMove[] {
+  const load = loadOf(state, down)
+  const nodes = openNodes(state).filter(node => !load.down.has(node.nodeId))
   const settled = [...partitionsOf(state)].filter(({ placement }) => placement.target === undefined)
   const moves: PlannedMove[] = []
   const moved = new Set<PartitionState>()

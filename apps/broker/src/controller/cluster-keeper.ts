@@ -113,6 +113,7 @@ export class ClusterKeeper {
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {
         this.#changing = false
+        this.#look()
       })
   }
 
@@ -120,18 +121,26 @@ export class ClusterKeeper {
     const { log, controller, logger } = this.#options
     for (const { nodeId, mode } of log.state.nodes.values()) {
       if (mode !== 'decommissioning') continue
-      await this.#start(planEvacuation(log.state, nodeId).moves)
+      await this.#start(planEvacuation(log.state, nodeId, controller.down).moves)
       if ([...log.state.replicaCounts.keys()].some(id => nodeOf(id) === nodeId)) continue
+      // Whoever is told that a node has left may switch off the next one.
+      if (this.#needsForQuorum(nodeId)) continue
       await controller.commit('remove-node', () => ({ type: 'remove-node', version: 1, nodeId }))
       logger.info({ nodeId }, 'node removed: it has no replicas left')
     }
   }
 
+  /** The controller's own group may still need this node for a majority. */
+  #needsForQuorum(nodeId: number): boolean {
+    const { joint, voters } = this.#options.log.quorum().membership
+    return this.#changing || joint || voters.includes(brokerIdOf(nodeId, 0))
+  }
+
   async #balance(): Promise<void> {
-    const { log, settings } = this.#options
+    const { log, settings, controller } = this.#options
     const enabled = isEnabled(log.state, settings, 'partition.balancer.enable')
     if (!log.leading || !enabled || movesUnderWay(log.state) > 0) return void (this.#unevenLooks = 0)
-    const moves = planBalance(log.state, settings['partition.balancer.moves.max'])
+    const moves = planBalance(log.state, settings['partition.balancer.moves.max'], controller.down)
     if (moves.length === 0) return void (this.#unevenLooks = 0)
     if (++this.#unevenLooks < UNEVEN_LOOKS) return
     this.#unevenLooks = 0

@@ -11,6 +11,7 @@ import type { ClusterState, NodeDescription } from './cluster-state.ts'
 import type { CommandLog } from './command-log.ts'
 import type { Command, CommandResult, NodeRefusal } from './commands.ts'
 import type { AnswerOf, JoinAnswer, JoinRequest, NodeOutcome, RequestName, RequestOf } from './messages.ts'
+import { downNodes, type Down } from './placement.ts'
 import { quorumView } from './quorum-view.ts'
 import { planReassignments } from './reassignment-plan.ts'
 import { planTopics } from './topic-plan.ts'
@@ -31,6 +32,8 @@ export interface ControllerOptions {
   readonly log: CommandLog
   readonly settings: BrokerSettings
   readonly clock: { now(): number; monotonic(): number }
+  /** Whether a shard can be reached from here now, this one included. */
+  readonly isReachable: (brokerId: number) => boolean
 }
 
 type Handlers = { readonly [N in RequestName]: (request: RequestOf<N>) => Promise<AnswerOf<N>> }
@@ -39,6 +42,7 @@ export class Controller {
   readonly #log: CommandLog
   readonly #settings: BrokerSettings
   readonly #clock: ControllerOptions['clock']
+  readonly #isReachable: ControllerOptions['isReachable']
   readonly #handlers: Handlers
   /** Plans and their commands take turns. */
   #turn: Promise<unknown> = Promise.resolve()
@@ -47,6 +51,7 @@ export class Controller {
     this.#log = options.log
     this.#settings = options.settings
     this.#clock = options.clock
+    this.#isReachable = options.isReachable
     this.#handlers = {
       createTopics: ({ requests, validateOnly }) => this.#createTopics(requests, validateOnly),
       deleteTopics: ({ topics }) => this.#deleteTopics(topics),
@@ -72,6 +77,11 @@ export class Controller {
 
   get state(): ClusterState {
     return this.#log.state
+  }
+
+  /** Nodes that cannot be reached now. */
+  get down(): Down {
+    return downNodes(this.#log.state, this.#isReachable)
   }
 
   /** Carries out one request. Rejects with `NotLeaderError` on a replica that does not lead, or before the cluster is formed. */
@@ -107,7 +117,7 @@ export class Controller {
 
   #createTopics(...[requests, validateOnly]: CreateTopicsArguments): Promise<readonly TopicResult[]> {
     return this.inTurn(async () => {
-      const plan = planTopics(this.#log.state, requests, this.#settings)
+      const plan = planTopics(this.#log.state, requests, this.#settings, this.down)
       if (!validateOnly && plan.topics.length > 0) {
         await this.#execute({ type: 'create-topics', version: 1, topics: plan.topics })
       }

@@ -59,6 +59,21 @@ describe('the metadata of a shard', () => {
     expect(seen).toEqual([])
   })
 
+  it('misses no push that arrives together with what its first load brings', async () => {
+    const [first, second] = memoryMeshes(2)
+    if (first === undefined || second === undefined) throw new Error('two meshes')
+    let pushed: Promise<unknown> = Promise.resolve()
+    first.serve(meshServices.snapshot, () => {
+      const answer = encodeMessage({ state: stateAt(2) })
+      pushed = push(first, 3) // committed after the answer was made, told in the same turn
+      return answer
+    })
+    const replica = new MetadataReplica({ mesh: second, sleep: () => new Promise(resolve => setTimeout(resolve, 1)) })
+    await replica.load()
+    await pushed
+    expect(replica.state.revision).toBe(3)
+  })
+
   it('tells the controller that a command is applied when its listeners are through', async () => {
     const { mesh, replica } = setUp()
     await replica.load()

@@ -23,15 +23,16 @@ export class MetadataReplica {
   readonly #sleep: (ms: number) => Promise<void>
   readonly #listeners: StateListener[] = []
   #state: ClusterState = emptyState
-  #loaded = false
+  #loading = false
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(options: { mesh: Mesh; sleep: (ms: number) => Promise<void> }) {
     this.#mesh = options.mesh
     this.#sleep = options.sleep
     this.#mesh.serve(meshServices.apply, async payload => {
-      // Before the first load there is nothing to apply to, and that load will bring these commands as well.
-      if (this.#loaded) await this.#inTurn(() => this.#apply(decodeMessage<AppliedCommands>(payload)))
+      // Before the first load is asked for there is nothing to apply to, and it will bring these commands as well. Once it is on
+      // its way its answer may be older than they are: they wait for it.
+      if (this.#loading) await this.#inTurn(() => this.#apply(decodeMessage<AppliedCommands>(payload)))
       return encodeMessage({ revision: this.#state.revision })
     })
   }
@@ -47,6 +48,7 @@ export class MetadataReplica {
 
   /** Fetches the state from shard 0; tries until it answers. */
   async load(): Promise<void> {
+    this.#loading = true
     await this.#inTurn(() => this.#fetch())
   }
 
@@ -64,7 +66,6 @@ export class MetadataReplica {
       try {
         const answer = await this.#mesh.submitTo(METADATA_SHARD, meshServices.snapshot, new Uint8Array(0))
         const { state } = decodeMessage<{ state: ClusterState }>(answer)
-        this.#loaded = true
         if (state.revision >= this.#state.revision) await this.#become(state)
         return
       } catch (error) {

@@ -2,6 +2,9 @@
  * Where replicas go: on distinct nodes, over racks as evenly as there are any, on the least loaded core of each node. Pure and
  * deterministic; ties go to the lowest id.
  *
+ * Nodes that are down get a replica only where there are too few others, and are never preferred to lead: a new partition could
+ * have no leader, and a move to them would not end.
+ *
  * Load is counted in replicas per shard, since a shard is what has a core and a journal. Leadership is balanced separately: of
  * the replicas chosen, the one whose broker is the preferred leader of the fewest partitions comes first.
  */
@@ -11,10 +14,23 @@ import { brokersOf, nodeOf, type ClusterState, type NodeState } from './cluster-
 export interface Load {
   readonly replicas: Map<number, number>
   readonly preferred: Map<number, number>
+  /** Nodes that cannot be reached now. */
+  readonly down: ReadonlySet<number>
 }
 
-export function loadOf(state: ClusterState): Load {
-  return { replicas: new Map(state.replicaCounts), preferred: new Map(state.preferredCounts) }
+/** Node ids that cannot be reached. */
+export type Down = ReadonlySet<number>
+
+const NONE_DOWN: Down = new Set()
+
+export function loadOf(state: ClusterState, down: Down = NONE_DOWN): Load {
+  return { replicas: new Map(state.replicaCounts), preferred: new Map(state.preferredCounts), down }
+}
+
+/** Nodes of which no shard can be reached. */
+export function downNodes(state: ClusterState, isReachable: (brokerId: number) => boolean): Down {
+  const down = [...state.nodes.values()].filter(node => !brokersOf(node).some(isReachable))
+  return new Set(down.map(({ nodeId }) => nodeId))
 }
 
 /** Counts a partition's replicas, preferred leader first; `step` -1 takes it out again. */
@@ -45,7 +61,11 @@ export function chooseReplicas(
     const usedNodes = new Set(chosen.map(nodeOf))
     const usedRacks = chosen.map(id => rackOf.get(nodeOf(id)) ?? '')
     const free = nodes.filter(node => !usedNodes.has(node.nodeId))
-    const best = least(free, node => [timesUsed(usedRacks, node.rack), loadPerShard(node, load)])
+    const best = least(free, node => [
+      isDown(load, node.nodeId),
+      timesUsed(usedRacks, node.rack),
+      loadPerShard(node, load)
+    ])
     if (best === undefined) return undefined
     chosen.push(leastLoadedShard(best, load))
   }
@@ -66,8 +86,12 @@ export function loadPerShard(node: NodeState, load: Load): number {
 
 /** The same replicas with the one first whose broker is preferred least. */
 export function leaderFirst(replicas: readonly number[], load: Load): number[] {
-  const leader = least(replicas, id => [load.preferred.get(id) ?? 0])
+  const leader = least(replicas, id => [isDown(load, nodeOf(id)), load.preferred.get(id) ?? 0])
   return leader === undefined ? [] : [leader, ...replicas.filter(id => id !== leader)]
+}
+
+function isDown(load: Load, nodeId: number): number {
+  return load.down.has(nodeId) ? 1 : 0
 }
 
 /** A rack without a name counts for none: nodes of an unnamed rack are not taken for neighbours. */

@@ -38,7 +38,8 @@ export interface ControllerRoom {
 export function openControllerRoom(options: ControllerRoomOptions): ControllerRoom {
   const { self, identity, settings, log, mesh, peers, announcedLeader, clock, logger } = options
   const publisher = new MetadataPublisher({ mesh, log, after: (ms, callback) => void clock.after(ms, callback) })
-  const controller = new Controller({ log, settings, clock })
+  const isReachable = (brokerId: number): boolean => brokerId === self || peers.reachable.has(brokerId)
+  const controller = new Controller({ log, settings, clock, isReachable })
   const router = new ControllerRouter({ self, log, controller, publisher, mesh, peers, announcedLeader, clock })
   const keeper = new ClusterKeeper({ identity, settings, log, controller, clock, logger })
   return {

@@ -51,6 +51,26 @@ describe('planning topics', () => {
     expect(first.topics.map(topic => topic.partitions[0]?.replicas[0])).toEqual([0, 1])
   })
 
+  it('leaves out nodes that are down, unless there are too few others; none of them is to lead', () => {
+    const nodes = [0, 1, 2].map(nodeId => ({ nodeId, instance: `disk-${nodeId}`, shardCount: 1, rack: '' }))
+    const state = nodes.reduce(
+      (s, node) =>
+        apply(s, {
+          type: 'register-node',
+          version: 1,
+          node: { ...node, rpc: { host: '', port: 0 }, listeners: [] }
+        }).state,
+      emptyState
+    )
+    const place = (replicationFactor: number): (readonly number[])[] => {
+      const asked = { ...request({ partitionCount: 4, replicationFactor }), topicId: `id-${nextId++}` }
+      return planTopics(state, [asked], settings, new Set([0])).topics[0]?.partitions.map(p => p.replicas) ?? []
+    }
+    expect(place(2).map(replicas => [...replicas].sort((a, b) => a - b))).toEqual(Array(4).fill([1000, 2000]))
+    expect(place(3).map(replicas => [...replicas].sort((a, b) => a - b))).toEqual(Array(4).fill([0, 1000, 2000]))
+    expect(place(3).map(([first]) => first)).toEqual([1000, 2000, 1000, 2000])
+  })
+
   it.each([
     [{ name: '' }, 'INVALID_TOPIC_EXCEPTION'],
     [{ name: '..' }, 'INVALID_TOPIC_EXCEPTION'],

@@ -11,7 +11,7 @@ import { topicSettings } from '../settings/topic-settings.ts'
 import { describeTopicConfigs } from '../settings/topic-config-view.ts'
 import { brokersOf, nodeOf, type ClusterState, type PartitionState, type TopicState } from './cluster-state.ts'
 import type { IdentifiedTopicRequest } from './messages.ts'
-import { chooseReplicas, countPlaced, loadOf, openNodes, type Load } from './placement.ts'
+import { chooseReplicas, countPlaced, loadOf, openNodes, type Down, type Load } from './placement.ts'
 
 /** Longest topic name (Kafka's limit, so that a partition's folder fits a file name). */
 export const TOPIC_NAME_LENGTH_MAX = 249
@@ -33,14 +33,18 @@ class Refusal extends Error {
   }
 }
 
-/** Plans all topics of one request. A topic that exists under the very id that was chosen for it counts as planned now. */
+/**
+ * Plans all topics of one request. `down`: nodes that cannot be reached now. A topic that exists under the very id that was chosen for it
+ * counts as planned now.
+ */
 export function planTopics(
   state: ClusterState,
   requests: readonly IdentifiedTopicRequest[],
-  settings: BrokerSettings
+  settings: BrokerSettings,
+  down?: Down
 ): TopicPlan {
   const topics: TopicState[] = []
-  const load = loadOf(state)
+  const load = loadOf(state, down)
   const taken = collidingNames(state.topics.keys())
   let partitionBudget = PARTITIONS_PER_REQUEST_MAX
   const results = requests.map((request): TopicResult => {
@@ -184,7 +188,7 @@ function placeByLoad(
 /** Replicas for `count` new partitions. Throws a refusal when there are too few nodes. */
 function choosePartitions(state: ClusterState, load: Load, count: number, factor: number): number[][] {
   const nodes = openNodes(state)
-  const growing = { replicas: new Map(load.replicas), preferred: new Map(load.preferred) }
+  const growing = { ...load, replicas: new Map(load.replicas), preferred: new Map(load.preferred) }
   return Array.from({ length: count }, () => {
     const replicas = chooseReplicas(nodes, growing, factor)
     if (replicas === undefined) {
