@@ -218,6 +218,34 @@ describe('a replica with damage', () => {
   })
 })
 
+describe('a leader with damage', () => {
+  it('hands over as often as it is elected, and keeps what it holds until the others can do without it', async () => {
+    const { cluster, leader } = await groupOn([1000, 2000, 3000])
+    // Long enough for the records to be in the segment and nowhere else.
+    await cluster.advance(15_000)
+    const folder = '/store/logs/g'
+    const [segment] = (await leader.machine.disk.list(folder)).filter(name => name.endsWith('.log'))
+    leader.machine.disk.corrupt(`${folder}/${segment}`, 200, 8)
+    const [second, third] = [cluster.shard(2000), cluster.shard(3000)]
+    third.kill('keep-all')
+    await cluster.until(() => !leader.group('g').inSync.includes(3000))
+    leader.group('g').noteDamage()
+    await cluster.until(() => second.group('g').leading)
+    void second.group('g').transferLeadership(1000)
+    await cluster.until(() => leader.group('g').leading)
+    await cluster.until(() => second.group('g').leading)
+    // Without it, what is committed would be on one disk.
+    await cluster.advance(5000)
+    expect(leader.group('g').log.endOffset).toBe(20)
+    await third.start()
+    await third.open({ name: 'g', bootstrap: [1000, 2000, 3000], preferredLeader: 1000 })
+    await write(cluster, second, numbers(20, 22))
+    await cluster.until(() => leader.store.status().damage.length === 0 && leader.group('g').committedOffset === 22)
+    await cluster.until(() => second.group('g').inSync.length === 3)
+    expect(await valuesOf(leader.group('g').log)).toEqual(numbers(0, 22))
+  })
+})
+
 describe('a log whose beginning was dropped', () => {
   /** State of a group as the number of its records. */
   class Counter implements GroupSnapshots {

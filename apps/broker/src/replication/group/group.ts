@@ -6,6 +6,7 @@
  *     peer ── receive ──►    │  ── send, sendEntries ──► host's outbox, once a turn
  *                            └─ commit, roles ──► listener, at the end of what the host was called for
  */
+import assert from 'node:assert'
 import type { Effect, Index, Message, RaftNode, ReplicaId, Term } from '@milena/raft'
 import type { Log } from '@milena/storage-engine'
 import { batchHeader } from '@milena/wire-protocol'
@@ -14,18 +15,16 @@ import { NotLeaderError } from '../errors.ts'
 import type { GroupKey } from '../wire/group-key.ts'
 import type { GroupWrites } from './group-writes.ts'
 import { entryStart } from './entry-run.ts'
-import { checkEntries, type EntriesMessage } from './entry-check.ts'
+import { canTake } from './entry-check.ts'
 import type { GroupHost, GroupParts } from './group-host.ts'
 import { GroupNews } from './group-news.ts'
 import { durableAt, Followers } from './followers.ts'
+import { FAILED, FULL, OVERLOADED, PROPOSED } from './outcomes.ts'
 import { PendingReads } from './pending-reads.ts'
-import { brokersIn, membersOf, Roster, votersOf } from './roster.ts'
+import { brokersIn, membersOf, Roster, voterOn } from './roster.ts'
 import { brokerOf, newReplicaId } from '../kept/replica-ids.ts'
 import { coveredBy, type SnapshotTransfer } from './snapshots.ts'
 import { Standing } from './standing.ts'
-
-/** Bytes of records that may wait for marks or room before more from a leader is dropped. */
-const HELD_BYTES_MAX = 4 * 1024 * 1024
 
 export class Group implements ReplicatedLog {
   readonly name: string
@@ -59,7 +58,8 @@ export class Group implements ReplicatedLog {
   readonly #reads = new PendingReads()
   /** A snapshot that arrived and is being stepped. */
   #incoming: SnapshotTransfer | undefined
-  #transfer: { readonly target: ReplicaId; readonly resolve: (done: boolean) => void } | undefined
+  /** Resolves who asked for the transfer of leadership that is under way. */
+  #transferred: ((done: boolean) => void) | undefined
 
   constructor(host: GroupHost, parts: GroupParts) {
     this.#host = host
@@ -175,24 +175,20 @@ export class Group implements ReplicatedLog {
 
   transferLeadership(target: BrokerId): Promise<boolean> {
     if (target === this.self) return Promise.resolve(this.node.roleKind === 'leader')
-    const replica = this.#voterOn(target)
-    if (replica === undefined || this.#transfer !== undefined) return Promise.resolve(false)
+    const { membership } = this.node
+    const replica = membership && voterOn(membership, target)
+    if (replica === undefined || this.#transferred !== undefined) return Promise.resolve(false)
     this.sync()
     const outcome = this.node.transferLeadership(replica)
     if (outcome.kind !== 'accepted') return Promise.resolve(false)
     return new Promise(resolve => {
-      this.#transfer = { target: replica, resolve }
+      this.#transferred = resolve
       this.perform(outcome.effects)
     })
   }
 
   changeReplicas(voters: readonly BrokerId[], learners: readonly BrokerId[]): Promise<boolean> {
     return this.#roster.change({ voters, learners })
-  }
-
-  #voterOn(broker: BrokerId): ReplicaId | undefined {
-    const { membership } = this.node
-    return membership === undefined ? undefined : votersOf(membership).find(voter => brokerOf(voter) === broker)
   }
 
   // ---- what the host tells ----
@@ -246,18 +242,10 @@ export class Group implements ReplicatedLog {
   receive(message: Message<Uint8Array>): void {
     if (this.#closed) return
     if (this.node.roleKind === 'leader') this.#followers.noteHeard(message.from)
-    if (message.kind === 'append' && !this.#canTake(message)) return
+    if (message.kind === 'append' && !canTake(message, this.writes, this.node, this.#host)) return
     this.sync()
     this.perform(this.node.step(message))
     if (message.kind === 'appendResponse' && message.result === 'matched') this.#noteMatched(message.from)
-  }
-
-  /** Whether the entries of a message are whole, and there is room for them. Dropping them is allowed: they come again. */
-  #canTake(message: EntriesMessage): boolean {
-    const bytes = checkEntries(message, this.writes.marks, this.node.termAt(message.previous.index))
-    if (bytes === 0) return true
-    if (bytes === undefined || this.#host.refusesAppends) return false
-    return this.#host.writable(bytes) && this.writes.bytesHeld <= HELD_BYTES_MAX
   }
 
   /** A replica that waits to be added says so. */
@@ -279,8 +267,14 @@ export class Group implements ReplicatedLog {
     if (this.nextLife !== undefined || voters.length < 3 || !voters.includes(this.self)) return
     this.nextLife = newReplicaId(this.self, bound => this.#host.random(bound))
     this.#host.membershipChanged(this)
+    this.leaveLead()
+  }
+
+  /** A damaged replica shall not lead: it hands over to one in sync, if there is any. Again and again until that came about. */
+  leaveLead(): void {
+    if (this.nextLife === undefined || this.node.roleKind !== 'leader') return
     const other = this.inSync.find(id => id !== this.self)
-    if (this.node.roleKind === 'leader' && other !== undefined) void this.transferLeadership(other)
+    if (other !== undefined) void this.transferLeadership(other)
   }
 
   /** A snapshot arrived. */
@@ -414,15 +408,21 @@ export class Group implements ReplicatedLog {
       case 'readGivenUp':
         return this.#reads.end(effect.request, new NotLeaderError(this.name, this.leader))
       case 'transferEnded':
-        this.#transfer?.resolve(effect.reason === undefined)
-        this.#transfer = undefined
+        this.#endTransfer(effect.reason === undefined)
         // Who waits may propose again, or learns that another leads.
         return this.#news.noteAdvanced()
       case 'installSnapshot':
+        // Kept are entries behind damage that the node was told of, and repaired as well.
+        assert(effect.entriesAfter === 'dropped', 'a damaged replica begins anew as a whole')
         return this.#install()
       case 'repair':
-        return
+        return assert.fail('a damaged replica begins anew as a whole')
     }
+  }
+
+  #endTransfer(done: boolean): void {
+    this.#transferred?.(done)
+    this.#transferred = undefined
   }
 
   #append(truncateFrom: Index | undefined, entries: Extract<Effect<Uint8Array>, { kind: 'append' }>['entries']): void {
@@ -481,8 +481,7 @@ export class Group implements ReplicatedLog {
     this.#closed = true
     this.writes.stop()
     this.#reads.endAll(new NotLeaderError(this.name, undefined))
-    this.#transfer?.resolve(false)
-    this.#transfer = undefined
+    this.#endTransfer(false)
     this.#roster.giveUp()
   }
 
@@ -492,8 +491,3 @@ export class Group implements ReplicatedLog {
     this.request.listener.failed()
   }
 }
-
-const PROPOSED: ProposeOutcome = { kind: 'proposed' }
-const FULL: ProposeOutcome = { kind: 'full' }
-const OVERLOADED: ProposeOutcome = { kind: 'overloaded' }
-const FAILED: ProposeOutcome = { kind: 'failed' }

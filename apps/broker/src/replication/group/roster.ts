@@ -114,6 +114,11 @@ export function votersOf(membership: Membership): readonly ReplicaId[] {
   return membership.kind === 'simple' ? membership.voters : membership.incoming
 }
 
+/** The voter of a broker, if it has one. */
+export function voterOn(membership: Membership, broker: BrokerId): ReplicaId | undefined {
+  return votersOf(membership).find(voter => brokerOf(voter) === broker)
+}
+
 /** Everybody, without repetition. */
 export function membersOf(membership: Membership): ReplicaId[] {
   const voters = membership.kind === 'simple' ? membership.voters : [...membership.incoming, ...membership.outgoing]
