@@ -229,8 +229,9 @@ export class RaftFaults {
     if (!this.#mayLose(machine.id) || machine.durable.entries.length === 0) return false
     if (this.#random.chance(0.5)) return this.#rotWhileRunning(machine)
     if (machine.node !== undefined) machine.crash()
+    // The crash may have cut the only entries.
     const { entries, damaged } = machine.durable
-    for (let count = this.#random.between(1, 4); count > 0; count--) {
+    for (let count = this.#random.between(1, 4); count > 0 && entries.length > 0; count--) {
       damaged.add(this.#random.pick(entries).entry.index)
     }
     machine.disk.view.copyFrom(machine.durable)

@@ -213,8 +213,10 @@ class RaftSimulation {
     const follower = this.#machines.find(machine => machine !== leader && machine.node?.roleKind === 'follower')
     if (leader === undefined || term === undefined || follower === undefined || this.#machines.length < 3) return
     const membership = leader.node?.membership
-    if (membership?.kind !== 'simple' || membership.voters.length < 3 || !membership.voters.includes(follower.id))
-      return
+    if (membership?.kind !== 'simple' || !membership.voters.includes(follower.id)) return
+    // Voters whose disks are gone still count: without the follower a majority must be there.
+    const present = this.#machines.filter(machine => machine !== follower && membership.voters.includes(machine.id))
+    if (present.length * 2 <= membership.voters.length) return
     this.#faults.isolate(follower, 6000)
     this.#world.run(this.#world.nowMs + 9000)
     const after = this.#workload.leader
