@@ -1,5 +1,5 @@
 import { RawClient, testBatch } from '@milena/gateway/testing'
-import { apis, errorName, type ErrorName } from '@milena/wire-protocol'
+import { apis, batchHeader, errorName, type ErrorName } from '@milena/wire-protocol'
 import { afterEach, describe, expect, it } from 'vitest'
 import { nodeOf } from './controller/cluster-state.ts'
 import { startCluster, type EmbeddedCluster, type StartClusterOptions } from './start-cluster.ts'
@@ -82,6 +82,46 @@ async function produce(
   })
   const answer = responses[0]?.partitionResponses[0]
   return { error: errorName(answer?.errorCode ?? -1), baseOffset: answer?.baseOffset ?? -1n }
+}
+
+/** All records of partition 0 below `end`, batch after batch, up to the first error. */
+async function fetchAll(client: RawClient, topicId: string, end: number): Promise<{ error: ErrorName; bytes: Buffer }> {
+  const parts: Buffer[] = []
+  for (let offset = 0; offset < end;) {
+    const { responses } = await client.request(apis.fetch, 13, {
+      maxWaitMs: 0,
+      minBytes: 1,
+      maxBytes: 1 << 20,
+      isolationLevel: 0,
+      sessionId: 0,
+      sessionEpoch: -1,
+      forgottenTopicsData: [],
+      rackId: '',
+      topics: [
+        {
+          topicId,
+          partitions: [
+            {
+              partition: 0,
+              currentLeaderEpoch: -1,
+              fetchOffset: BigInt(offset),
+              lastFetchedEpoch: -1,
+              logStartOffset: -1n,
+              partitionMaxBytes: 1
+            }
+          ]
+        }
+      ]
+    })
+    const answer = responses[0]?.partitions[0]
+    const error = errorName(answer?.errorCode ?? -1)
+    if (error !== 'NONE') return { error, bytes: Buffer.concat(parts) }
+    const bytes = Buffer.from(answer?.records ?? [])
+    if (bytes.length === 0) return { error: 'NONE', bytes: Buffer.concat(parts) }
+    parts.push(bytes)
+    offset += batchHeader.lastOffsetDelta(bytes, 0) + 1
+  }
+  return { error: 'NONE', bytes: Buffer.concat(parts) }
 }
 
 describe('a cluster in this process', () => {
@@ -266,4 +306,58 @@ describe('a cluster in this process', () => {
       expect(sent.baseOffset).toBe(1n)
     }
   })
+
+  it('serves no damaged byte, and gets what one disk lost back from the others', async () => {
+    const cluster = await start()
+    const client = await connect(cluster, 0)
+    const { topicId } = await createTopic(client, 'sound', 1, 3)
+    const [partition] = await partitionsOf(client, 'sound')
+    const hurt = nodeOf(partition?.leaderId ?? -1)
+    const leader = await connect(cluster, partition?.leaderId ?? -1)
+    for (let count = 0; count < 20; count++) expect((await produce(leader, topicId, 0)).error).toBe('NONE')
+    const written = (await fetchAll(leader, topicId, 20)).bytes
+    await cluster.stopNode(hurt)
+    const { disk } = cluster.storageOf(hurt)[0]!
+    const folder = (await disk.list('/store/logs')).find(name => name.startsWith('sound-0'))
+    const [segment] = (await disk.list(`/store/logs/${folder}`)).filter(name => name.endsWith('.log'))
+    disk.corrupt(`/store/logs/${folder}/${segment}`, Math.floor(written.length / 2), 8)
+    await cluster.startNode(hurt)
+    const damagedId = hurt * 1000
+    const witness = await connect(cluster, ((hurt + 1) % 3) * 1000)
+    const ledBy = async (id: number): Promise<unknown> =>
+      until(
+        () => partitionsOf(witness, 'sound'),
+        ([p]) => p?.leaderId === id && p.isrNodes.length === 3
+      )
+    await until(
+      () => partitionsOf(witness, 'sound'),
+      ([p]) => p?.isrNodes.length === 3
+    )
+    await cluster.operate((hurt + 1) % 3, 'transferLeadership', { topic: 'sound', partition: 0, target: damagedId })
+    const damaged = await connect(cluster, damagedId)
+    const first = await until(
+      () => fetchAll(damaged, topicId, 20),
+      ({ error }) => error !== 'NOT_LEADER_OR_FOLLOWER'
+    )
+    expect(first.error).toBe('CORRUPT_MESSAGE')
+    expect(first.bytes).toEqual(written.subarray(0, first.bytes.length))
+    await until(
+      () => partitionsOf(witness, 'sound'),
+      ([p]) => p?.leaderId !== damagedId && p?.leaderId !== -1 && p?.isrNodes.length === 3
+    )
+    // Each of them holds all of it in the end, the damaged one as well.
+    for (const target of [damagedId, ((hurt + 1) % 3) * 1000, ((hurt + 2) % 3) * 1000, damagedId]) {
+      await until(
+        () => cluster.operate(0, 'transferLeadership', { topic: 'sound', partition: 0, target }).catch(() => undefined),
+        outcome => outcome !== undefined
+      )
+      await ledBy(target)
+      const reader = await connect(cluster, target)
+      const read = await until(
+        () => fetchAll(reader, topicId, 20),
+        ({ error }) => error === 'NONE'
+      )
+      expect(read.bytes.equals(written)).toBe(true)
+    }
+  }, 60_000)
 })

@@ -55,6 +55,8 @@ export interface EmbeddedCluster {
   /** A new node with an empty disk joins; resolves with the number that the cluster gives it. */
   addNode(): Promise<number>
   readonly network: MemoryPeerNetwork
+  /** What the shards of a node keep, to be damaged while the node is stopped. Belongs to the cluster. */
+  storageOf(nodeId: number): readonly MemoryStorage[]
   stop(): Promise<void>
 }
 
@@ -107,6 +109,10 @@ class MemoryCluster implements EmbeddedCluster {
   addressesOf(nodeId: number): readonly string[] {
     const plan = this.#plans.get(nodeId)
     return plan === undefined ? [] : addressesOf(plan.node)
+  }
+
+  storageOf(nodeId: number): readonly MemoryStorage[] {
+    return this.#plans.get(nodeId)?.storage ?? []
   }
 
   status(nodeId: number): readonly ShardStatus[] {

@@ -137,8 +137,8 @@ export interface ReplicatedLog {
    */
   trim(offset: number): Promise<void>
   /**
-   * A read of `log` found damage (`CORRUPT`). A replica with peers that hold the same is let in anew by its group's leader, once
-   * the group can do without it, and gets everything back; one that leads hands over. Says nothing twice.
+   * A read of `log` found damage (`CORRUPT`). A replica that leads hands over. One of three or more is let in anew by its group's
+   * leader, once the group can do without it, and gets everything back. May be said again and again.
    */
   noteDamage(): void
   /** The last epoch at or below `epoch` and where it ends, as OffsetForLeaderEpoch wants it; undefined when unknown. */

@@ -324,7 +324,7 @@ class Host implements ReplicaHost, GroupHost {
   /** Replicas that wait to be added say so. */
   #askToJoin(): void {
     for (const group of this.#waiting) {
-      group.leaveLead()
+      if (group.nextLife !== undefined) group.leaveLead()
       const { request, key, replica, nextLife, self } = group
       for (const peer of request.peers?.() ?? this.#options.network.reachable) {
         if (peer !== self) this.#outbox.send(key, peer, { kind: 'join', from: nextLife ?? replica })

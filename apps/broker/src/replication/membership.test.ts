@@ -246,6 +246,18 @@ describe('a leader with damage', () => {
   })
 })
 
+describe('one of two replicas, with damage', () => {
+  it('hands over and keeps the rest of what it holds: its vote is needed', async () => {
+    const { cluster, leader } = await groupOn([1000, 2000])
+    leader.group('g').noteDamage()
+    await cluster.until(() => cluster.shard(2000).group('g').leading)
+    await cluster.advance(10_000)
+    expect(leader.group('g').log.endOffset).toBe(20)
+    await write(cluster, cluster.shard(2000), numbers(20, 22))
+    expect(await valuesOf(leader.group('g').log)).toEqual(numbers(0, 22))
+  })
+})
+
 describe('a log whose beginning was dropped', () => {
   /** State of a group as the number of its records. */
   class Counter implements GroupSnapshots {

@@ -134,6 +134,18 @@ describe("a replica's writes", () => {
     expect([log.endOffset, fixture.savedMarks?.count]).toEqual([5, 1])
   })
 
+  it('go on hiding what was to be cut when everything stops before it is', async () => {
+    const fixture = await Fixture.open()
+    const { writes, log } = fixture
+    writes.append(undefined, [noop(1, 1), records(2, 0, 1, 3), records(5, 3, 1, 2)], false)
+    await fixture.drain()
+    await log.flush()
+    expect(writes.heldEnd).toBe(5)
+    writes.append(5, [noop(5, 2), records(6, 3, 2, 2)], false)
+    writes.stop()
+    expect([log.endOffset, writes.heldEnd]).toEqual([5, 3])
+  })
+
   it('of an earlier life are emptied before the first record of the new one', async () => {
     const fixture = await Fixture.open()
     fixture.writes.append(undefined, [noop(1, 1), records(2, 0, 1, 7)], false)

@@ -55,6 +55,8 @@ export class GroupWrites {
   #cuts = 0
   #bytesHeld = 0
   #stopped = false
+  /** `heldEnd` when everything stopped. */
+  #stoppedEnd = Infinity
   #marks: Marks
   #savedMarks: Marks
   #endOffset: number
@@ -82,8 +84,8 @@ export class GroupWrites {
   get heldEnd(): number {
     const { endOffset } = this.#options.log
     if (this.#isVoid) return 0
-    if (this.#cuts === 0) return endOffset
-    let end = endOffset
+    let end = Math.min(endOffset, this.#stoppedEnd)
+    if (this.#cuts === 0) return end
     for (const step of this.#steps) {
       if (step.kind === 'cut') end = Math.min(end, step.offset)
       else if (step.kind === 'clear' || step.kind === 'reset') end = 0
@@ -189,6 +191,8 @@ export class GroupWrites {
 
   /** Nothing is written any more: the group is removed, or the store failed. */
   stop(): void {
+    // What was to be cut stays in the log: it is not shown although the step that says so goes.
+    this.#stoppedEnd = this.heldEnd
     this.#stopped = true
     this.#steps = []
     this.#hold(-this.#bytesHeld)

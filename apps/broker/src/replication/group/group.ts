@@ -261,18 +261,23 @@ export class Group implements ReplicatedLog {
   /** See `Roster`. */
   readonly watchChange = (): void => this.#host.watchChange(this)
 
-  /** Something of the log cannot be read any more. Whoever has peers to get it back from asks for that. */
+  /**
+   * Something of the log cannot be read any more. Who leads hands over; whoever has enough peers to get it back from asks for
+   * that. Of two, none can be done without.
+   */
   noteDamage(): void {
     const { voters } = this.membership
-    if (this.nextLife !== undefined || voters.length < 3 || !voters.includes(this.self)) return
-    this.nextLife = newReplicaId(this.self, bound => this.#host.random(bound))
-    this.#host.membershipChanged(this)
+    if (!voters.includes(this.self)) return
+    if (this.nextLife === undefined && voters.length >= 3) {
+      this.nextLife = newReplicaId(this.self, bound => this.#host.random(bound))
+      this.#host.membershipChanged(this)
+    }
     this.leaveLead()
   }
 
-  /** A damaged replica shall not lead: it hands over to one in sync, if there is any. Again and again until that came about. */
+  /** Hands leadership to a replica in sync, if it leads and there is one. To be tried again until that came about. */
   leaveLead(): void {
-    if (this.nextLife === undefined || this.node.roleKind !== 'leader') return
+    if (this.node.roleKind !== 'leader') return
     const other = this.inSync.find(id => id !== this.self)
     if (other !== undefined) void this.transferLeadership(other)
   }
