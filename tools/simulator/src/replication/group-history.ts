@@ -65,6 +65,10 @@ export class GroupHistory {
     if (held.epoch < (this.committed.at(-1)?.epoch ?? 0)) this.#fail('epochs-rise', by, held, 'is of a former epoch')
     if (!this.sent.has(held.contents)) this.#fail('no-phantoms', by, held, 'was never sent by anybody')
     this.committed.push(held)
+    const { trace } = this.#world
+    if (trace.printing) {
+      trace.line(by, 'committed', `${this.name} ${held.baseOffset}..${held.lastOffset} of epoch ${held.epoch}`)
+    }
   }
 
   /** The committed batch that covers `offset`. */

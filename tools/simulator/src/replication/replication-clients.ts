@@ -74,6 +74,7 @@ export class ReplicationClients {
     this.#observer.history(name).sent.add(contents)
     this.#pending.get(name)?.push({ process: machine.time, baseOffset, lastOffset, contents })
     this.proposedCount++
+    this.#trace(machine, 'write', name, baseOffset, lastOffset)
     return true
   }
 
@@ -121,8 +122,14 @@ export class ReplicationClients {
       else {
         history.acknowledge(write.baseOffset, write.lastOffset, write.contents)
         this.acknowledgedCount++
+        this.#trace(machine, 'acknowledge', history.name, write.baseOffset, write.lastOffset)
       }
     }
     this.#pending.set(history.name, still)
+  }
+
+  #trace({ name }: Machine<ReplicaProcess>, what: string, log: string, baseOffset: number, lastOffset: number): void {
+    const { trace } = this.#world
+    if (trace.printing) trace.line(name, what, `${log} ${baseOffset}..${lastOffset}`)
   }
 }
