@@ -123,7 +123,7 @@ func (l *ledger) run(c command) outcome {
 
 // unansweredMax is how many records of a writer may wait: so many that partitions which are not answered for some seconds do not
 // stop the writer for all others.
-const unansweredMax = 5000
+const unansweredMax = 2000
 
 func idempotentWriter(writer uint32) bool { return writer%2 == 0 }
 

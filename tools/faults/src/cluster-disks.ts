@@ -6,7 +6,17 @@ import { rmSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { mustRun } from '@milena/bench'
 import type { ClusterNode } from './cluster/node.ts'
-import { audited, awaitAcks, calmThenMark, ms, NODES, onCluster, someLeader, type Stage } from './cluster/stage.ts'
+import {
+  audited,
+  awaitAcks,
+  calmThenMark,
+  ms,
+  NODES,
+  onCluster,
+  othersThan,
+  someLeader,
+  type Stage
+} from './cluster/stage.ts'
 import { missingForVolatileDisk, VolatileDisk } from './mounts.ts'
 import { demand, type Scenario, type ScenarioContext } from './scenario.ts'
 
@@ -15,8 +25,10 @@ const DISK_MEBIBYTES = 1024
 const LEFT_MEBIBYTES = 24
 /** Longest time without an acknowledgement that a node's bad disk may cause, ms: its partitions are led by others by then. */
 const GAP_MS_MAX = 10_000
-/** A node whose disk is bad leads nothing after this long, ms. */
-const LEADS_NOTHING_WITHIN_MS = 15_000
+/** A node whose disk is full leads nothing after this long, ms; it knows at once. */
+const FULL_LED_MS_MAX = 10_000
+/** The same for one whose disk is slow: it has to be noticed, and leaders that still write may lead meanwhile. */
+const SLOW_LED_MS_MAX = 30_000
 /** Longest time without an acknowledgement once others lead, ms. */
 const STEADY_GAP_MS_MAX = 1500
 const STEADY_MS = 3000
@@ -46,7 +58,7 @@ function diskOf(disks: readonly VolatileDisk[], node: number): VolatileDisk {
 export const clusterPowerLoss: Scenario = {
   name: 'cluster-power-loss',
   title: 'a power loss of all three nodes at once loses nothing that was acknowledged',
-  rounds: 4,
+  rounds: 3,
   longRounds: 30,
   missing: ({ target }) => (target === 'kafka' ? 'Kafka acknowledges before it flushes' : missingForVolatileDisk()),
   run: context =>
@@ -85,11 +97,11 @@ async function proveLoss({ cluster, disks }: DiskStage): Promise<void> {
   await cluster.awaitLeaders()
 }
 
-/** What a bad disk of one node did to the others, in words; see `sufferBadDisk`. */
-async function sufferBadDisk(stage: DiskStage, victim: ClusterNode, what: string): Promise<string> {
+/** Waits until a node with a bad disk leads nothing, then demands that the others go on as ever. Resolves with both, in words. */
+async function sufferBadDisk(stage: DiskStage, victim: ClusterNode, ledMsMax: number, what: string): Promise<string> {
   const { cluster, ledger } = stage
-  const [observer = victim] = cluster.nodes.filter(node => node !== victim)
-  const ledMs = await cluster.awaitLeadersElsewhere(victim, observer, LEADS_NOTHING_WITHIN_MS)
+  const [observer = victim] = othersThan(stage, victim)
+  const ledMs = await cluster.awaitLeadersElsewhere(victim, observer, ledMsMax)
   const onset = await awaitAcks(ledger, `while ${what}`, 1000)
   demand(onset.worst < GAP_MS_MAX, `${ms(onset.worst)} without an acknowledgement since ${what}`)
   const [before, from] = [await ledger.ask('stats'), performance.now()]
@@ -126,7 +138,7 @@ export const clusterDiskFull: Scenario = {
         const ballast = join(folder, 'ballast')
         const { bavail, bsize } = statfsSync(folder)
         await mustRun('fallocate', ['-l', `${Math.floor((bavail * bsize) / 2 ** 20) - LEFT_MEBIBYTES}M`, ballast])
-        words = await sufferBadDisk(stage, victim, `the disk of ${victim.name} is full`)
+        words = await sufferBadDisk(stage, victim, FULL_LED_MS_MAX, `the disk of ${victim.name} is full`)
         rmSync(ballast)
         words += `; ${await recovered(stage)}`
         context.say(`round ${round}: ${words}`)
@@ -153,7 +165,8 @@ export const clusterSlowDisk: Scenario = {
         try {
           const tookMs = await disk.timeWrite()
           demand(tookMs >= slowMs, `a write to the slow disk takes ${ms(tookMs)}: it is not slow`)
-          words = await sufferBadDisk(stage, victim, `every write to the disk of ${victim.name} takes ${slowMs} ms`)
+          const what = `every write to the disk of ${victim.name} takes ${slowMs} ms`
+          words = await sufferBadDisk(stage, victim, SLOW_LED_MS_MAX, what)
         } finally {
           disk.slowDown(0)
         }

@@ -37,7 +37,7 @@ async function recovered(stage: Stage): Promise<string> {
 export const clusterKill: Scenario = {
   name: 'cluster-kill',
   title: 'kill -9 of one of three nodes stops producers for less than a second, and loses nothing',
-  rounds: 6,
+  rounds: 5,
   longRounds: 20,
   missing: ({ target }) => (target === 'kafka' ? 'it is about the time of our elections' : null),
   run: context =>
