@@ -14,6 +14,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildKload, missingForGo, repositoryDir } from '@milena/bench'
+import { exitOnSignals } from './at-exit.ts'
 import { clusterDiskFull, clusterPowerLoss, clusterSlowDisk } from './cluster-disks.ts'
 import { clusterCut, clusterKill, clusterPause } from './cluster-faults.ts'
 import { diskFull } from './disk-full.ts'
@@ -109,4 +110,5 @@ function hash(text: string): number {
   return value
 }
 
+exitOnSignals()
 process.exitCode = await main()

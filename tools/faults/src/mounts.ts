@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { mustRun } from '@milena/bench'
+import { atExit } from './at-exit.ts'
 
 /** Why no file system can be mounted here, in words; null when it can. */
 export function missingForMounts(): string | null {
@@ -31,6 +32,7 @@ export class LoopFileSystem {
   readonly folder: string
   readonly #image: string
   #device = ''
+  #callOff: () => void = () => undefined
 
   constructor(image: string, folder: string) {
     this.#image = image
@@ -77,11 +79,17 @@ export class LoopFileSystem {
   async #attach(): Promise<void> {
     if (this.#device !== '') return
     this.#device = (await mustRun('losetup', ['--find', '--show', '--direct-io=on', this.#image])).trim()
+    const device = this.#device
+    this.#callOff = atExit(() => {
+      spawnSync('umount', ['-l', this.folder])
+      spawnSync('losetup', ['-d', device])
+    })
   }
 
   async #detach(): Promise<void> {
     if (this.#device === '') return
     await mustRun('losetup', ['-d', this.#device])
+    this.#callOff()
     this.#device = ''
   }
 }
@@ -97,11 +105,13 @@ export class VolatileDisk {
   readonly files: LoopFileSystem
   readonly #mountPoint: string
   readonly #child: ChildProcess
+  readonly #callOff: () => void
 
   private constructor(mountPoint: string, files: string, child: ChildProcess) {
     this.#mountPoint = mountPoint
     this.#child = child
     this.files = new LoopFileSystem(join(mountPoint, 'disk'), files)
+    this.#callOff = atExit(() => this.#end())
   }
 
   static async open(dir: string, mebibytes: number): Promise<VolatileDisk> {
@@ -195,8 +205,13 @@ export class VolatileDisk {
     } finally {
       spawnSync('umount', [this.#mountPoint])
       await sleep(50)
-      spawnSync('umount', ['-l', this.#mountPoint])
-      this.#child.kill('SIGKILL')
+      this.#callOff()
+      this.#end()
     }
+  }
+
+  #end(): void {
+    spawnSync('umount', ['-l', this.#mountPoint])
+    this.#child.kill('SIGKILL')
   }
 }

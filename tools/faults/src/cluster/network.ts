@@ -10,6 +10,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { mustRun } from '@milena/bench'
+import { atExit } from '../at-exit.ts'
 
 const SUBNET = '10.213.0'
 const PREFIX = 'milenaf'
@@ -30,14 +31,16 @@ export function missingForNetwork(): string | null {
 
 export class NodeNetwork {
   readonly #count: number
+  readonly #callOff: () => void
 
   private constructor(count: number) {
     this.#count = count
+    this.#callOff = atExit(() => this.#remove())
   }
 
   static async open(count: number): Promise<NodeNetwork> {
     const network = new NodeNetwork(count)
-    network.close() // what an interrupted run left
+    network.#remove() // what a run left that was killed
     await ip('netns', 'add', HUB)
     await ip('-n', HUB, 'link', 'add', 'br0', 'type', 'bridge')
     await ip('-n', HUB, 'link', 'set', 'br0', 'up')
@@ -92,6 +95,11 @@ export class NodeNetwork {
   }
 
   close(): void {
+    this.#callOff()
+    this.#remove()
+  }
+
+  #remove(): void {
     spawnSync('ip', ['link', 'del', `${PREFIX}c`])
     for (let node = 0; node < this.#count; node++) spawnSync('ip', ['netns', 'del', namespace(node)])
     spawnSync('ip', ['netns', 'del', HUB])

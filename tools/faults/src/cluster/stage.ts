@@ -3,6 +3,7 @@
  * questions. How long was each partition without an acknowledgement? Does every node know a leader of every partition soon after
  * the fault ended? Is all that was ever acknowledged still there, once and in order?
  */
+import { availableParallelism, loadavg } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ledger } from '../ledger.ts'
 import { demand, type ScenarioContext } from '../scenario.ts'
@@ -103,6 +104,16 @@ export async function someLeader({ context, cluster }: Stage): Promise<ClusterNo
 /** The others than `node`. */
 export function othersThan({ cluster }: Stage, node: ClusterNode): readonly ClusterNode[] {
   return cluster.nodes.filter(other => other !== node)
+}
+
+/** Tasks a core that wait or run, over the last minute, above which times say more about the machine than about the broker. */
+const LOAD_PER_CORE_MAX = 3
+
+/** Why times are not judged, in words: others use this machine, even before the scenario began. Null when they are. */
+export function machineIsBusy(): string | null {
+  const [load = 0] = loadavg()
+  if (load <= LOAD_PER_CORE_MAX * availableParallelism()) return null
+  return `the machine is busy with something else (load average ${load.toFixed(1)}), times are not judged`
 }
 
 export function median(values: readonly number[]): number {
