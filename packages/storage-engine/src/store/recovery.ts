@@ -90,7 +90,9 @@ export class Recovery {
       this.#settle(log)
       this.#host.notePending(log, frame.sequence)
     }
-    this.#host.becomeApplied(frame.sequence)
+    // An unproven one is the last. Until everything is in the segments a checkpoint must not call it complete: if recovery ends
+    // early, for want of space, the next one would take its torn bytes for damage.
+    if (proven) this.#host.becomeApplied(frame.sequence)
   }
 
   #applyName(record: FrameRecord, bytes: Uint8Array, at: number): void {

@@ -121,6 +121,36 @@ describe('a full device', () => {
     expect(log!.append(entryAt(1, 10))).toBe('appended')
     await store.close()
   })
+
+  it('that ends a recovery early does not make damage of a last commit that was torn', async () => {
+    const host: MemoryStoreHost = new MemoryStoreHost({
+      disk: { onOperation: ({ kind }) => kind === 'write' && armed && host.crash('keep-all') }
+    })
+    let armed = false
+    const store = await host.open()
+    const [log] = await store.createLogs([{ name: 'orders', options }])
+    log!.append(entryAt(0, 500))
+    await log!.flush()
+    armed = true
+    log!.append(plainEntry({ baseOffset: 1, payload: new Uint8Array(20_000).fill(0xab) }))
+    await expect(log!.flush()).rejects.toThrow(/FAILED/)
+    const names = await host.disk.list('/store/journal')
+    const found = names.flatMap(name => {
+      const path = `/store/journal/${name}`
+      const at = Buffer.from(host.disk.contents(path) ?? []).indexOf(Buffer.alloc(100, 0xab))
+      return at < 0 ? [] : [{ path, at: at + 10_000 }]
+    })
+    expect(found).toHaveLength(1)
+    for (const { path, at } of found) host.disk.corrupt(path, at)
+    host.disk.capacityBytes = 1
+    await expect(host.open()).rejects.toThrow(/recovery needs space/)
+    host.crash('keep-all')
+    host.disk.capacityBytes = Infinity
+    const again = await host.open()
+    expect(again.status().damage).toEqual([])
+    expect(again.logs.get('orders')!.endOffset).toBe(1)
+    await again.close()
+  })
 })
 
 describe('memory', () => {

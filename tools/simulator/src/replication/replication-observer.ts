@@ -107,6 +107,7 @@ export class ReplicationObserver {
   }
 
   #readFailed({ machine, history, by }: LiveReplica, error: unknown): void {
+    if (this.world.trace.printing) this.world.trace.line(by, 'unreadable', `${history.name} ${String(error)}`)
     if (machine === this.#victim || machine.diskIsSuspect) return
     const explanation = `${history.name} on ${by}: what is committed cannot be read: ${String(error)}`
     this.world.fail(new Error(`replica-identity: ${explanation}`))
