@@ -246,6 +246,30 @@ describe('a leader with damage', () => {
   })
 })
 
+describe('a replica that is being let in anew', () => {
+  it('becomes a voter also when leadership moves before it has caught up', async () => {
+    const { cluster, leader } = await groupOn([1000, 2000, 3000])
+    const [second, third] = [cluster.shard(2000), cluster.shard(3000)]
+    leader.group('g').noteDamage()
+    const interim = await cluster
+      .until(() => cluster.leaderOf('g') !== leader && cluster.leaderOf('g') !== undefined)
+      .then(() => cluster.leaderOf('g')!)
+    await cluster.until(() => interim.group('g').membership.learners.includes(1000))
+    expect(interim.group('g').inSync).not.toContain(1000)
+    expect(await cluster.during(interim.group('g').transferLeadership(1000))).toBe(false)
+    const next = interim === second ? third : second
+    void interim.group('g').transferLeadership(next.id)
+    await cluster.until(() => next.group('g').leading)
+    expect(next.group('g').membership).toMatchObject({ voters: expect.arrayContaining([1000]), learners: [1000] })
+    // As the one who keeps placements would ask for.
+    expect(await cluster.during(next.group('g').changeReplicas([1000, 2000, 3000], []))).toBe(true)
+    await write(cluster, next, numbers(20, 22))
+    await cluster.until(() => leader.group('g').committedOffset === 22)
+    await cluster.until(() => next.group('g').inSync.length === 3)
+    expect(await valuesOf(leader.group('g').log)).toEqual(numbers(0, 22))
+  })
+})
+
 describe('one of two replicas, with damage', () => {
   it('hands over and keeps the rest of what it holds: its vote is needed', async () => {
     const { cluster, leader } = await groupOn([1000, 2000])

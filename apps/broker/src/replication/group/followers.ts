@@ -69,9 +69,12 @@ export class Followers {
     if (node.membership === undefined) return []
     const horizonMs = this.#host.nowMs() - this.#host.lagMsMax
     const inSync: BrokerId[] = []
+    // A voter whose broker is let in anew holds nothing any more.
+    const renewed = node.membership.learners.map(brokerOf)
     for (const voter of votersOf(node.membership)) {
       const broker = brokerOf(voter)
       if (voter === this.#self) inSync.push(broker)
+      else if (renewed.includes(broker)) continue
       else if (this.#host.isReachable(broker) && this.#keepsUp(node, voter, horizonMs)) inSync.push(broker)
     }
     return inSync

@@ -89,7 +89,8 @@ function idsOf(
   membership: Extract<Membership, { kind: 'simple' }>,
   brokers: readonly BrokerId[]
 ): ReplicaId[] | undefined {
-  const members = [...membership.voters, ...membership.learners]
+  // Of a broker that is there twice, the learner is the present life: a leader before this one began to let it in.
+  const members = [...membership.learners, ...membership.voters]
   const ids: ReplicaId[] = []
   for (const broker of brokers) {
     const id = group.joinedOn(broker) ?? members.find(member => brokerOf(member) === broker)

@@ -114,8 +114,9 @@ export function votersOf(membership: Membership): readonly ReplicaId[] {
   return membership.kind === 'simple' ? membership.voters : membership.incoming
 }
 
-/** The voter of a broker, if it has one. */
+/** The voter of a broker, if it has one; none while it is let in anew, since what voted is gone. */
 export function voterOn(membership: Membership, broker: BrokerId): ReplicaId | undefined {
+  if (membership.learners.some(id => brokerOf(id) === broker)) return undefined
   return votersOf(membership).find(voter => brokerOf(voter) === broker)
 }
 
