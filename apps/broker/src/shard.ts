@@ -26,6 +26,7 @@ import { brokerIdOf, nodeOf, shardOf, type NodeDescription } from './controller/
 import { ControllerClient } from './controller/controller-client.ts'
 import { MetadataReplica } from './controller/metadata-replica.ts'
 import type { NodeIdentity } from './data-folder.ts'
+import { ShardLogDirs } from './partitions/log-dirs.ts'
 import { logName, PartitionTable } from './partitions/partition-table.ts'
 import { RemotePartition, serveRemotePartitions } from './partitions/remote-partition.ts'
 import type { ReplicaHost, ReplicatedLog } from './replication/contract.ts'
@@ -44,6 +45,11 @@ const LEADERS_WAIT_MS = 2_000
 const LEADERS_POLL_MS = 5
 /** Of the time that a stop may take, what is left for clients after leadership was handed over. */
 const DRAIN_SHARE = 0.5
+/**
+ * How long a shard that handed over leadership still answers, ms: clients that ask it are told who leads now and move at once.
+ * Those that only see a connection end look for their leaders anew, which some do no more often than every five seconds.
+ */
+const REDIRECT_MS = 500
 
 /** Where this shard listens for one listener of the node. */
 export interface ShardListener {
@@ -104,8 +110,8 @@ export interface OpenShard {
   /** Resolves when the metadata is as new as this start and all partitions are open; rejects with a `NotAMemberError`. */
   readonly confirmed: Promise<void>
   status(): ShardStatus
-  /** Hands over what it leads, at most `deadlineMs`. */
-  drainLeadership(deadlineMs: number): Promise<void>
+  /** Hands over what it leads, at most `deadlineMs`; resolves with the number of groups that others lead now. */
+  drainLeadership(deadlineMs: number): Promise<number>
   /** Makes everything durable and closes. */
   close(): Promise<void>
 }
@@ -148,8 +154,11 @@ export async function startShard(
     status: () => ({ ...shard.status(), serving: serves }),
     stop: async drainMs => {
       stopping = true
-      await shard.drainLeadership(drainMs * DRAIN_SHARE)
-      if (serves) await gateway.close({ drainMs: drainMs * (1 - DRAIN_SHARE) })
+      const handedOver = await shard.drainLeadership(drainMs * DRAIN_SHARE)
+      const restMs = drainMs * (1 - DRAIN_SHARE)
+      const redirectMs = serves && handedOver > 0 ? Math.min(REDIRECT_MS, restMs / 2) : 0
+      if (redirectMs > 0) await new Promise<void>(resolve => void clock.after(redirectMs, resolve))
+      if (serves) await gateway.close({ drainMs: restMs - redirectMs })
       await shard.close()
     }
   }
@@ -193,6 +202,13 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
     await table.removeOrphans()
     await untilLed(replicas, clock, () => closed)
   })
+  const logDirs = new ShardLogDirs({
+    ...options,
+    byNode,
+    partitions: () => table.partitions(),
+    state: () => replica.state,
+    failed: () => store.failure !== undefined
+  })
   const administration = new ShardAdministration({ replica, cluster, controller, elections, byNode })
   return {
     brokerId,
@@ -204,7 +220,8 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
       table,
       cluster,
       controller,
-      administration
+      administration,
+      logDirs
     }),
     operations: new ClusterOperations({ settings, replica, cluster, leaders, controller, elections }),
     store,
@@ -219,9 +236,11 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
       store: store.status(),
       disk: options.disk.kind
     }),
-    drainLeadership: deadlineMs => {
+    drainLeadership: async deadlineMs => {
       elections.close()
-      return replicas.drainLeadership(deadlineMs)
+      const led = ledGroups(replicas)
+      await replicas.drainLeadership(deadlineMs)
+      return led - ledGroups(replicas)
     },
     close: async () => {
       closed = true
@@ -246,6 +265,10 @@ async function untilLed(replicas: ReplicaHost, clock: BrokerClock, isClosed: () 
   while (![...replicas.groups.values()].every(isLed) && clock.monotonic() < endMs && !isClosed()) {
     await new Promise<void>(resolve => void clock.after(LEADERS_POLL_MS, resolve))
   }
+}
+
+function ledGroups(replicas: ReplicaHost): number {
+  return [...replicas.groups.values()].filter(({ role }) => role === 'leader').length
 }
 
 function openPartitionTable(

@@ -1,5 +1,5 @@
 /** What a shard gives to its gateway: the ports, and the settings among the broker's that are the gateway's. */
-import type { AdministrationPort, createGateway, GatewayHost } from '@milena/gateway'
+import type { AdministrationPort, createGateway, GatewayHost, LogDirsPort } from '@milena/gateway'
 import type { LogStore } from '@milena/storage-engine'
 import { ProducerIdBlocks } from '../cluster/producer-ids.ts'
 import type { ShardCluster } from '../cluster/shard-cluster.ts'
@@ -22,12 +22,13 @@ export interface GatewayHostParts {
   readonly cluster: ShardCluster
   readonly controller: ControllerClient
   readonly administration: AdministrationPort
+  readonly logDirs: LogDirsPort
   readonly clock: BrokerClock
   readonly log: GatewayHost['log']
 }
 
 export function gatewayHost(parts: GatewayHostParts): GatewayHost {
-  const { brokerId, settings, state, store, table, cluster, controller, administration, clock, log } = parts
+  const { brokerId, settings, state, store, table, cluster, controller, administration, logDirs, clock, log } = parts
   return {
     brokerId: settings.addressing === 'node' ? brokerIdOf(nodeOf(brokerId), 0) : brokerId,
     cluster,
@@ -45,6 +46,7 @@ export function gatewayHost(parts: GatewayHostParts): GatewayHost {
     },
     administration,
     configs: new ShardConfigs(settings, state),
+    logDirs,
     admission: {
       // A store that failed or is full refuses appends by itself: only a busy one makes clients wait.
       get open() {
