@@ -3,11 +3,14 @@
  * is needed. A file in use is never closed.
  */
 import type { Disk, DiskFile } from '../disk.ts'
+import { DiskError } from '../errors.ts'
 import type { Segment } from './segment.ts'
 
 interface OpenFile {
   readonly file: Promise<DiskFile>
   users: number
+  /** A write found no space, which poisons a file that promises durability: the next user opens it anew. */
+  spoilt: boolean
 }
 
 export class SegmentFiles {
@@ -26,7 +29,7 @@ export class SegmentFiles {
   /** Runs `use` with the segment's file, opened when necessary and (for writers) made when missing. */
   async use<T>(segment: Segment, mode: 'write' | 'create', use: (file: DiskFile) => Promise<T>): Promise<T> {
     let entry = this.#open.get(segment)
-    if (entry === undefined) entry = { file: this.#openFile(segment, mode), users: 0 }
+    if (entry === undefined) entry = { file: this.#openFile(segment, mode), users: 0, spoilt: false }
     else this.#open.delete(segment)
     this.#open.set(segment, entry)
     entry.users++
@@ -40,9 +43,14 @@ export class SegmentFiles {
         )
       )
         this.#open.delete(segment)
+      else if (error instanceof DiskError && error.code === 'NO_SPACE') {
+        entry.spoilt = true
+        if (this.#open.get(segment) === entry) this.#open.delete(segment)
+      }
       throw error
     } finally {
       entry.users--
+      if (entry.spoilt && entry.users === 0) await (await entry.file).close()
       await this.#closeExcess()
     }
   }

@@ -1,5 +1,7 @@
 /** Failing and full devices, bounded memory, and very many logs. */
 import { describe, expect, it } from 'vitest'
+import type { Disk } from '../disk.ts'
+import { DiskError } from '../errors.ts'
 import type { Log, LogOptions, ReadResult } from '../log-store.ts'
 import { MemoryStoreHost } from '../testing/memory-store.ts'
 import { plainEntry } from '../testing/plain-entries.ts'
@@ -13,6 +15,35 @@ const entryAt = (offset: number, byteCount: number) =>
 /** Lets everything that is under way in memory go on. */
 async function settle(turns = 50): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await new Promise(resolve => setImmediate(resolve))
+}
+
+/** A disk whose segments refuse writes while it is full; a file that refused one refuses all, as files that promise durability do. */
+function withFullSegments(disk: Disk, isFull: () => boolean): Disk {
+  const open: Disk['open'] = async (path, options) => {
+    const file = await disk.open(path, options)
+    if (!path.endsWith('.log')) return file
+    let refusal: DiskError | undefined
+    return {
+      path,
+      read: (buffer, position) => file.read(buffer, position),
+      write: (buffer, position) => {
+        if (isFull()) refusal ??= new DiskError('NO_SPACE', path, 'the disk is full: ENOSPC')
+        return refusal === undefined ? file.write(buffer, position) : Promise.reject(refusal)
+      },
+      sync: () => file.sync(),
+      allocate: (start, end) => file.allocate(start, end),
+      truncate: length => file.truncate(length),
+      size: () => file.size(),
+      close: () => file.close()
+    }
+  }
+  return new Proxy(disk, {
+    get(target, name) {
+      if (name === 'open') return open
+      const own: unknown = Reflect.get(target, name, target)
+      return typeof own === 'function' ? (own as (...inputs: unknown[]) => unknown).bind(target) : own
+    }
+  })
 }
 
 describe('a failing device', () => {
@@ -119,6 +150,30 @@ describe('a full device', () => {
     await flushing
     expect(store.status().state).toBe('open')
     expect(log!.append(entryAt(1, 10))).toBe('appended')
+    await store.close()
+  })
+
+  it('met by a write to a segment is forgotten when there is space, without a restart', async () => {
+    let full = false
+    const host = new MemoryStoreHost({ wrapDisk: disk => withFullSegments(disk, () => full) })
+    const store = await host.open()
+    const [log] = await store.createLogs([{ name: 'orders', options }])
+    log!.append(entryAt(0, 300_000))
+    await log!.flush()
+    await settle(200)
+    full = true
+    log!.append(entryAt(1, 300_000))
+    const flushing = log!.flush()
+    await settle(200)
+    expect(store.status().state).toBe('no-space')
+    full = false
+    for (let second = 0; second < 3; second++) {
+      host.clock.advance(1000)
+      await settle(200)
+    }
+    expect(store.status().state).toBe('open')
+    await flushing
+    expect((await readAll(log!, 0, 2, 1 << 20)).length).toBe(600_056)
     await store.close()
   })
 
