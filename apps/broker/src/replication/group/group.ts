@@ -21,7 +21,7 @@ import { GroupNews } from './group-news.ts'
 import { durableAt, Followers } from './followers.ts'
 import { FAILED, FULL, OVERLOADED, PROPOSED } from './outcomes.ts'
 import { PendingReads } from './pending-reads.ts'
-import { brokersIn, membersOf, Roster, voterOn } from './roster.ts'
+import { brokersIn, membersOf, rankAfter, Roster, voterOn } from './roster.ts'
 import { brokerOf, newReplicaId } from '../kept/replica-ids.ts'
 import { coveredBy, type SnapshotTransfer } from './snapshots.ts'
 import { Standing } from './standing.ts'
@@ -329,7 +329,9 @@ export class Group implements ReplicatedLog {
   /** The link to a shard broke, or it is silent. */
   peerGone(broker: BrokerId): void {
     if (this.leader === broker && this.node.roleKind === 'follower') {
-      this.#standing.linkBroke(this.#host.tick, bound => this.#host.random(bound))
+      this.#standing.linkBroke(this.#host.tick, rankAfter(broker, this.self, this.membership.voters), bound =>
+        this.#host.random(bound)
+      )
       this.#host.changed(this)
     }
     for (const replica of this.#replicasOn(broker)) {

@@ -120,6 +120,12 @@ export function voterOn(membership: Membership, broker: BrokerId): ReplicaId | u
   return votersOf(membership).find(voter => brokerOf(voter) === broker)
 }
 
+/** How many voters come before `self`, counted from the one that is gone, in an order that all of them know. */
+export function rankAfter(gone: BrokerId, self: BrokerId, voters: readonly BrokerId[]): number {
+  const distance = (voters.indexOf(self) - voters.indexOf(gone) + voters.length) % voters.length
+  return Math.max(0, distance - 1)
+}
+
 /** Everybody, without repetition. */
 export function membersOf(membership: Membership): ReplicaId[] {
   const voters = membership.kind === 'simple' ? membership.voters : [...membership.incoming, ...membership.outgoing]

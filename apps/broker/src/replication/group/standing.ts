@@ -3,8 +3,13 @@
  * it should lead a group that is new. Only a wish: who still hears the leader refuses.
  */
 
-/** Ticks, at most, from the break of the link to an election: those who lost the same link stand at different times. */
-const BROKEN_TICKS_MAX = 5
+/**
+ * Ticks from the break of the link to an election, for each voter that goes first: those who lost the same link stand one after
+ * the other, since two that stand together may split the votes and wait for a whole election timeout.
+ */
+const TICKS_PER_RANK = 3
+/** Ticks, at most, added at random. */
+const RANDOM_TICKS = 2
 /** How often, and after how many ticks each, the preferred leader of a new group stands: the others may not have opened it yet. */
 const EAGER_COUNT = 8
 const EAGER_TICKS = 2
@@ -14,8 +19,9 @@ export class Standing {
   at = Infinity
   #eagerLeft = 0
 
-  linkBroke(tick: number, random: (bound: number) => number): void {
-    this.at = tick + 1 + random(BROKEN_TICKS_MAX)
+  /** `rank` voters go first. */
+  linkBroke(tick: number, rank: number, random: (bound: number) => number): void {
+    this.at = tick + 1 + rank * TICKS_PER_RANK + random(RANDOM_TICKS)
   }
 
   /** It stands now, and again and again for a while. */
