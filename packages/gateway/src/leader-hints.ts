@@ -38,6 +38,13 @@ export class LeaderHints {
     return { leaderId: view.leader, leaderEpoch: view.leaderEpoch }
   }
 
+  /** Nobody leads the partition as far as this shard knows, or it itself, which the partition has just denied: it will hear soon. */
+  isUnsettled(topicId: string, partition: number): boolean {
+    const { cluster, brokerId } = this.#context.host
+    const view = cluster.view().topicById(topicId)?.partitions[partition]
+    return view !== undefined && (view.leader < 0 || view.leader === brokerId)
+  }
+
   /** Addresses of all leaders named so far; empty in the usual case. */
   endpoints(): EndpointHint[] {
     if (this.#leaderIds.size === 0) return []

@@ -127,6 +127,24 @@ test('while nobody leads the hint says so, with the epoch and without an address
   expect(produced.nodeEndpoints).toEqual([])
 })
 
+test('a produce to a partition that has just lost its leader is answered when the next one is known', async () => {
+  for (const version of [3, 9, 10, 13]) {
+    partition.beginEpoch(2 * version, 'leader')
+    served.host.cluster.describePartition('a', 0, { leader: -1, leaderEpoch: 2 * version })
+    partition.beginEpoch(2 * version, 'follower')
+    const start = performance.now()
+    const answer = produce(version)
+    setTimeout(() => moveAway(2 * version + 1), 60)
+    const { partition: told, nodeEndpoints } = await answer
+    expect(performance.now() - start).toBeGreaterThan(50)
+    expect(told).toMatchObject({
+      errorCode: errorCode('NOT_LEADER_OR_FOLLOWER'),
+      currentLeader: version >= 10 ? { leaderId: 2, leaderEpoch: 2 * version + 1 } : NO_LEADER
+    })
+    expect(nodeEndpoints).toEqual(version >= 10 ? [ENDPOINT] : [])
+  }
+})
+
 test('a hint never sends a client back to the broker that refused it', async () => {
   partition.beginEpoch(3, 'follower')
   for (const { partition: told, nodeEndpoints } of [await produce(13), await fetch(18, {}, { minBytes: 0 })]) {

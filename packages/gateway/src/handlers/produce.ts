@@ -3,8 +3,12 @@
  *
  * Every append starts before `handle` returns, and append copies what it keeps. So requests of one connection may overlap
  * (`pipelined`) and batches still enter each log in the order in which they were sent.
+ *
+ * When a partition has just lost its leader the answer waits for a moment, so that it can name the next one (KIP-951): a client
+ * that is told of none looks again only after its metadata back-off, which may be seconds.
  */
 import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput, ZERO_UUID } from '@milena/wire-protocol'
+import { TimerEntry } from '../connections/timer-wheel.ts'
 import { closeConnection, type Handler, noResponse, type Outcome, type RequestContext } from '../handler.ts'
 import { LeaderHints } from '../leader-hints.ts'
 import type { Acks, AppendOptions, AppendResult, TopicView } from '../ports.ts'
@@ -16,6 +20,9 @@ type Result = NonNullable<NonNullable<Response['responses']>[number]['partitionR
 
 const TOPIC_IDS_FROM = 13
 const LEADER_HINTS_FROM = 10
+/** How long an answer waits for a leader that it could name, and how often it looks, ms. */
+const LEADER_WAIT_MS = 500
+const LEADER_LOOK_MS = 10
 
 export const produceHandler: Handler<typeof apis.produce> = {
   api: apis.produce,
@@ -34,11 +41,21 @@ export const produceHandler: Handler<typeof apis.produce> = {
   refuse
 }
 
+/** A partition that was refused because it is not led here. */
+interface Refused {
+  readonly results: Result[]
+  readonly at: number
+  readonly index: number
+  readonly topic: TopicView
+}
+
 class ProduceCall {
   readonly #context: RequestContext
   readonly #request: Request
   readonly #options: AppendOptions
   readonly #results: Result[][] = []
+  /** Refused while nobody knew who leads. */
+  readonly #leaderless: Refused[] = []
   #hints: LeaderHints | null = null
   #pendingCount = 0
   #failed = false
@@ -63,9 +80,10 @@ class ProduceCall {
         this.#append(view, index, records, error, results)
       }
     }
-    if (this.#pendingCount === 0) return this.#outcome()
+    if (this.#pendingCount === 0 && this.#leaderless.length === 0) return this.#outcome()
     return new Promise(resolve => {
       this.#resolve = resolve
+      if (this.#pendingCount === 0) this.#finish()
     })
   }
 
@@ -119,14 +137,42 @@ class ProduceCall {
 
   #refuse(results: Result[], at: number, index: number, error: ErrorName, topic?: TopicView): void {
     this.#failed = true
-    const hinted = error === 'NOT_LEADER_OR_FOLLOWER' && this.#context.apiVersion >= LEADER_HINTS_FROM
-    if (hinted && topic !== undefined) this.#hints ??= new LeaderHints(this.#context)
-    const currentLeader = hinted && topic !== undefined ? this.#hints?.leaderOf(topic.topicId, index, error) : undefined
-    results[at] = { ...refusal(index, error), currentLeader }
+    results[at] = refusal(index, error)
+    if (error !== 'NOT_LEADER_OR_FOLLOWER' || topic === undefined) return
+    this.#hints ??= new LeaderHints(this.#context)
+    const refused = { results, at, index, topic }
+    if (this.#hints.isUnsettled(topic.topicId, index)) this.#leaderless.push(refused)
+    this.#hint(refused, this.#hints)
+  }
+
+  #hint({ results, at, index, topic }: Refused, hints: LeaderHints): void {
+    if (this.#context.apiVersion < LEADER_HINTS_FROM) return
+    const currentLeader = hints.leaderOf(topic.topicId, index, 'NOT_LEADER_OR_FOLLOWER')
+    results[at] = { ...results[at], index, currentLeader }
   }
 
   #countDown(): void {
-    if (--this.#pendingCount === 0) this.#resolve?.(this.#outcome())
+    if (--this.#pendingCount === 0) this.#finish()
+  }
+
+  #finish(): void {
+    const hints = this.#hints
+    // With acks=0 nobody hears who leads.
+    if (hints === null || this.#leaderless.length === 0 || this.#options.acks === 0) this.#resolve?.(this.#outcome())
+    else this.#awaitLeaders(hints)
+  }
+
+  /** Answers when the leaders of all that was refused are known, or cannot be waited for any longer. */
+  #awaitLeaders(hints: LeaderHints): void {
+    const { timers, host } = this.#context.rooms
+    const endMs = host.clock.monotonic() + LEADER_WAIT_MS
+    const isUnsettled = ({ topic, index }: Refused): boolean => hints.isUnsettled(topic.topicId, index)
+    const look = new TimerEntry(() => {
+      if (host.clock.monotonic() < endMs && this.#leaderless.some(isUnsettled)) return timers.arm(look, LEADER_LOOK_MS)
+      for (const refused of this.#leaderless) this.#hint(refused, hints)
+      this.#resolve?.(this.#outcome())
+    })
+    timers.arm(look, LEADER_LOOK_MS)
   }
 
   #outcome(): Outcome<typeof apis.produce> {
