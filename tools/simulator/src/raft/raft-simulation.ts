@@ -214,6 +214,8 @@ class RaftSimulation {
     if (leader === undefined || term === undefined || follower === undefined || this.#machines.length < 3) return
     const membership = leader.node?.membership
     if (membership?.kind !== 'simple' || !membership.voters.includes(follower.id)) return
+    // A change that the operator still makes may remove the leader.
+    if (!this.#workload.isSettled) return
     // Voters whose disks are gone still count: without the follower a majority must be there.
     const present = this.#machines.filter(machine => machine !== follower && membership.voters.includes(machine.id))
     if (present.length * 2 <= membership.voters.length) return

@@ -55,6 +55,13 @@ export class RaftWorkload {
     return best
   }
 
+  /** The voters are those that the operator wants: no change of the membership is to come. */
+  get isSettled(): boolean {
+    const membership = this.leader?.node?.membership
+    const wanted = this.#desired.map(({ id }) => id)
+    return membership?.kind === 'simple' && membership.learners.length === 0 && sameMembers(membership.voters, wanted)
+  }
+
   /** Another set of machines is to hold the voters from now on. */
   wishOthers(): boolean {
     const count = Math.min(this.#random.pick([1, 2, 3, 3, 3, 4, 5, 5]), this.#machines.length)
