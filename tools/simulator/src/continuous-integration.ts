@@ -23,8 +23,8 @@ const STRIKES_MIN = 100
 const SPEED_MIN = 200
 
 /** Everything ends within this time, and the seeds leave enough of it to the planted bugs. */
-const LIMIT_MS = 11.5 * 60_000
-const SEEDS_LIMIT_MS = 8.5 * 60_000
+const LIMIT_MS = 15 * 60_000
+const SEEDS_LIMIT_MS = 11.5 * 60_000
 
 /** How often progress is printed. */
 const PROGRESS_MS = 10_000

@@ -18,6 +18,7 @@ import { runCanaries } from './canaries/run-canaries.ts'
 import { runContinuousIntegration } from './continuous-integration.ts'
 import { Figures } from './figures.ts'
 import { levels, runTask, type Level, type Task } from './levels.ts'
+import { runChecked } from './repeat.ts'
 import { runTasks } from './workers.ts'
 
 const { values: flags } = parseArgs({
@@ -78,7 +79,7 @@ async function main(): Promise<number> {
 async function runHere(tasks: Iterable<Task>, figures: Figures): Promise<void> {
   for (const task of tasks) {
     const before = process.cpuUsage()
-    const report = await runTask(task, flags.trace ? line => console.log(line) : undefined)
+    const report = flags.trace ? await runTask(task, line => console.log(line)) : await runChecked(task)
     const { user, system } = process.cpuUsage(before)
     figures.add(task, report, (user + system) / 1000)
   }

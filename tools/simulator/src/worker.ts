@@ -1,6 +1,10 @@
-/** A process that does what its parent sends, one thing after the other, and answers with reports and what they cost. */
+/**
+ * A process that does what its parent sends, one thing after the other, and answers with reports and what they cost. With the
+ * argument `once` it runs seeds only once, whichever they are.
+ */
 import { seekCanary, type CanaryReport } from './canaries/all-canaries.ts'
 import { runTask, type Task } from './levels.ts'
+import { runChecked } from './repeat.ts'
 import type { RunReport } from './world/run-report.ts'
 
 /** What a worker can be asked for. */
@@ -33,8 +37,10 @@ function cpuMs(): number {
   return used - before
 }
 
+const run = process.argv[2] === 'once' ? runTask : runChecked
+
 process.on('message', (work: Work) => {
-  const done = work.kind === 'run' ? runTask(work.task) : seekCanary(work.name, work.seed, work.count, work.seconds)
+  const done = work.kind === 'run' ? run(work.task) : seekCanary(work.name, work.seed, work.count, work.seconds)
   void done.then(report => process.send?.({ report, cpuMs: cpuMs() }))
 })
 process.on('disconnect', () => process.exit())
