@@ -131,8 +131,10 @@ export class ShardCluster implements ClusterPort {
     const { clock, replica } = this.#options
     const endMs = clock.monotonic() + waitMs
     const isLed = (result: TopicResult): boolean => {
-      const topic = result.kind === 'done' ? replica.state.topicsById.get(result.topicId) : undefined
-      if (topic === undefined) return true
+      if (result.kind !== 'done') return true
+      // The controller may be ahead of this shard.
+      const topic = replica.state.topicsById.get(result.topicId)
+      if (topic === undefined) return false
       return topic.partitions.every((_, partition) => (this.leadershipOf(topic, partition)?.leader ?? -1) >= 0)
     }
     while (!results.every(isLed) && clock.monotonic() < endMs) {
