@@ -32,7 +32,7 @@ export interface ElectionsOptions {
   readonly isReachable: (brokerId: number) => boolean
   readonly groupName: (topic: TopicState, partition: number) => string
   readonly clock: { monotonic(): number; after(delayMs: number, callback: () => void): () => void }
-  readonly log: { info(fields: object, message: string): void }
+  readonly log: { info(fields: object, message: string): void; debug(fields: object, message: string): void }
 }
 
 /** A partition that another replica than its leader should lead. */
@@ -127,11 +127,16 @@ export class Elections {
   async #handBack(): Promise<void> {
     const { settings, replica, calls, log } = this.#options
     if (!isEnabled(replica.state, settings, 'auto.leader.rebalance.enable')) return
-    for (const { topic, partition, group, target } of this.wanted(calls.self).slice(0, TRANSFERS_PER_LOOK)) {
+    const wanted = this.wanted(calls.self)
+    if (wanted.length === 0) return
+    const outcomes: Record<TransferOutcome, number> = { done: 0, notLeader: 0, failed: 0 }
+    for (const { topic, partition, group, target } of wanted.slice(0, TRANSFERS_PER_LOOK)) {
       if (this.#closed) return
       const outcome = await this.#transferHere(group, target)
-      log.info({ topic, partition, target, outcome }, 'leadership handed to the preferred replica')
+      outcomes[outcome]++
+      log.debug({ topic, partition, target, outcome }, 'leadership handed to the preferred replica')
     }
+    log.info({ wanted: wanted.length, ...outcomes }, 'leadership handed to preferred replicas')
   }
 
   async #transferHere(group: string, target: number): Promise<TransferOutcome> {
