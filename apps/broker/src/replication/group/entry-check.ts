@@ -9,23 +9,38 @@ import type { GroupHost } from './group-host.ts'
 import type { GroupWrites } from './group-writes.ts'
 
 type EntriesMessage = Extract<Message<Uint8Array>, { kind: 'append' }>
+type Room = Pick<GroupHost, 'refusesAppends' | 'writable'>
 
 /** Room that each batch may take in the store besides its bytes. */
 const BATCH_SLACK_BYTES = 64
 /** Bytes of records that may wait for marks or room before more from a leader is dropped. */
 const HELD_BYTES_MAX = 4 * 1024 * 1024
 
-/** Whether the entries of a message are whole, and there is room for them. Dropping them is allowed: they come again. */
-export function canTake(
+/**
+ * What can be taken of a message now: all of it, its first entries when there is no room for more (a message may be larger than
+ * all the memory that a follower has), or nothing when something about it is wrong. What is dropped comes again.
+ */
+export function takeable(
   message: EntriesMessage,
-  writes: GroupWrites,
-  node: RaftNode<Uint8Array>,
-  host: GroupHost
-): boolean {
+  writes: Pick<GroupWrites, 'marks' | 'bytesHeld'>,
+  node: Pick<RaftNode<Uint8Array>, 'termAt'>,
+  host: Room
+): EntriesMessage | undefined {
   const bytes = checkEntries(message, writes.marks, node.termAt(message.previous.index))
-  if (bytes === 0) return true
-  if (bytes === undefined || host.refusesAppends) return false
-  return host.writable(bytes) && writes.bytesHeld <= HELD_BYTES_MAX
+  if (bytes === 0) return message
+  if (bytes === undefined || host.refusesAppends || writes.bytesHeld > HELD_BYTES_MAX) return undefined
+  return host.writable(bytes) ? message : firstEntries(message, host)
+}
+
+function firstEntries(message: EntriesMessage, host: Room): EntriesMessage | undefined {
+  let bytes = 0
+  let count = 0
+  for (const entry of message.entries) {
+    if (entry.kind === 'data') bytes += entry.payload.length + BATCH_SLACK_BYTES
+    if (bytes > 0 && !host.writable(bytes)) break
+    count++
+  }
+  return count === 0 ? undefined : { ...message, entries: message.entries.slice(0, count) }
 }
 
 /**

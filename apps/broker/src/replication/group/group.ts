@@ -15,7 +15,7 @@ import { NotLeaderError } from '../errors.ts'
 import type { GroupKey } from '../wire/group-key.ts'
 import type { GroupWrites } from './group-writes.ts'
 import { entryStart } from './entry-run.ts'
-import { canTake } from './entry-check.ts'
+import { takeable } from './entry-check.ts'
 import type { GroupHost, GroupParts } from './group-host.ts'
 import { GroupNews } from './group-news.ts'
 import { durableAt, Followers } from './followers.ts'
@@ -242,9 +242,10 @@ export class Group implements ReplicatedLog {
   receive(message: Message<Uint8Array>): void {
     if (this.#closed) return
     if (this.node.roleKind === 'leader') this.#followers.noteHeard(message.from)
-    if (message.kind === 'append' && !canTake(message, this.writes, this.node, this.#host)) return
+    const taken = message.kind === 'append' ? takeable(message, this.writes, this.node, this.#host) : message
+    if (taken === undefined) return
     this.sync()
-    this.perform(this.node.step(message))
+    this.perform(this.node.step(taken))
     if (message.kind === 'appendResponse' && message.result === 'matched') this.#noteMatched(message.from)
   }
 
