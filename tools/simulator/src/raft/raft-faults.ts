@@ -69,6 +69,7 @@ export class RaftFaults {
   #diskFaults(): FaultKind[] {
     return [
       { name: 'slow disk', intervalMs: [1000, 20_000], strike: () => this.#slowDisk() },
+      { name: 'hang of the leader', intervalMs: [2000, 20_000], strike: () => this.#hangLeader() },
       { name: 'failed flush', intervalMs: [2000, 30_000], strike: () => this.#failedFlush() },
       { name: 'lost disk', intervalMs: [3000, 40_000], strike: () => this.#loseDisk() },
       { name: 'bit rot', intervalMs: [1000, 20_000], strike: () => this.#rot() },
@@ -192,8 +193,18 @@ export class RaftFaults {
 
   #slowDisk(): boolean {
     const machine = this.#random.pick(this.#machines)
-    machine.disk.latencyMs = this.#random.pick([20, 200, 1000])
-    this.#undoLater(4000, () => (machine.disk.latencyMs = FLUSH_MS))
+    machine.disk.latencyMs = this.#random.pick([20, 200, 1000, 3000])
+    this.#undoLater(8000, () => (machine.disk.latencyMs = FLUSH_MS))
+    return true
+  }
+
+  /** Disk and network stop together, the network returns first: others led meanwhile, and what it wrote is still on its way. */
+  #hangLeader(): boolean {
+    const { leader } = this.#workload
+    if (leader === undefined) return false
+    leader.disk.latencyMs = this.#random.pick([1000, 5000])
+    this.isolate(leader, this.#random.between(500, 4000))
+    this.#undoLater(6000, () => (leader.disk.latencyMs = FLUSH_MS))
     return true
   }
 

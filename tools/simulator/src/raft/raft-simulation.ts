@@ -32,6 +32,12 @@ const RECOVERY_MS = 10_000
 /** Seconds more that replicas may take to fetch what they lack. */
 const CATCH_UP_ROUNDS = 30
 
+/** Attempts, 100 ms apart, of which one proposal must be taken. */
+const PROPOSE_ATTEMPTS = 20
+
+/** Time in which a leader that is cut off must notice that it leads nobody: two long election timeouts, drifting clocks, sleep. */
+const ABANDONED_MS = 8000
+
 export interface RaftRunOptions {
   readonly seed: number
   /** Simulated seconds with faults. */
@@ -115,6 +121,7 @@ class RaftSimulation {
     this.#checkRecovered()
     this.#observer.finished()
     this.#checkReturningFollower()
+    this.#checkAbandonedLeader()
   }
 
   report(violation: Error | undefined): RunReport {
@@ -169,6 +176,16 @@ class RaftSimulation {
     }
   }
 
+  /** Proposals go on meanwhile: where little may be uncommitted, the leader may have to refuse for a moment. */
+  #proposeSoon(): boolean {
+    for (let attempt = 0; attempt < PROPOSE_ATTEMPTS; attempt++) {
+      const { leader } = this.#workload
+      if (leader !== undefined && this.#workload.propose(leader, 1)) return true
+      this.#world.run(this.#world.nowMs + 100)
+    }
+    return false
+  }
+
   /** Faults are over: somebody leads, proposals commit, everybody has everything, nothing is damaged or half changed. */
   #checkRecovered(): void {
     const { leader } = this.#workload
@@ -177,7 +194,7 @@ class RaftSimulation {
       return this.#world.violated('liveness', 'nobody leads after 10 s without faults')
     if (status.membership?.kind !== 'simple') this.#world.violated('liveness', 'the membership is still joint')
     const before = this.#observer.committedIndex
-    if (!this.#workload.propose(leader, 1)) this.#world.violated('liveness', 'the leader refuses a proposal')
+    if (!this.#proposeSoon()) this.#world.violated('liveness', 'leaders refuse proposals')
     this.#world.run(this.#world.nowMs + 3000)
     if (this.#observer.committedIndex <= before) this.#world.violated('liveness', `nothing commits after ${before}`)
     // Small windows make catching up slow; it may take longer than everything else.
@@ -227,6 +244,19 @@ class RaftSimulation {
         'stable-leadership',
         `replica ${follower.id} returns, and ${leader.id} of term ${term} leads no more`
       )
+    }
+  }
+
+  /** A leader that hears from nobody leads no more (section 6.2 of the dissertation): clients must look elsewhere. */
+  #checkAbandonedLeader(): void {
+    const { leader } = this.#workload
+    const membership = leader?.node?.membership
+    if (leader === undefined || membership?.kind !== 'simple' || !this.#workload.isSettled) return
+    if (membership.voters.length < 2 || !membership.voters.includes(leader.id)) return
+    this.#faults.isolate(leader, ABANDONED_MS + 1000)
+    this.#world.run(this.#world.nowMs + ABANDONED_MS)
+    if (leader.node?.roleKind === 'leader') {
+      this.#world.violated('abandoned-leader', `replica ${leader.id} leads on, ${ABANDONED_MS} ms after it was cut off`)
     }
   }
 }
