@@ -199,7 +199,7 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
   let closed = false
   const confirmed = confirmMetadata(mesh, replica, clock, () => closed).then(async () => {
     if (closed) return
-    await table.removeOrphans()
+    await replica.betweenChanges(() => table.removeOrphans())
     await untilLed(replicas, clock, () => closed)
   })
   const logDirs = new ShardLogDirs({

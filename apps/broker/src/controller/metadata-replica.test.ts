@@ -1,5 +1,5 @@
 import { memoryMeshes, type Mesh } from '@milena/shard-scheduler'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { apply } from './apply.ts'
 import { emptyState, type ClusterState } from './cluster-state.ts'
 import type { Command } from './commands.ts'
@@ -87,6 +87,33 @@ describe('the metadata of a shard', () => {
     await new Promise(resolve => setTimeout(resolve, 20))
     open()
     expect(await pushed).toBe(true)
+  })
+
+  it('lets work that must not meet a change run when its listeners are through, and none begin meanwhile', async () => {
+    const { mesh, replica } = setUp()
+    const order: string[] = []
+    let open = (): void => undefined
+    replica.onState(async next => {
+      order.push(`${next.revision} begins`)
+      if (next.revision === 3) await new Promise<void>(resolve => (open = resolve))
+      order.push(`${next.revision} is through`)
+    })
+    await replica.load()
+    const third = push(mesh, 3)
+    await vi.waitFor(() => expect(order.at(-1)).toBe('3 begins'))
+    // The revision is known already: whoever went by that alone would not wait.
+    expect(replica.state.revision).toBe(3)
+    const work = replica.betweenChanges(async () => {
+      order.push('work begins')
+      await Promise.resolve()
+      order.push('work is done')
+    })
+    const fourth = push(mesh, 4)
+    open()
+    await Promise.all([third, work, fourth])
+    expect(order.slice(2)).toEqual([
+      ...['3 begins', '3 is through', 'work begins', 'work is done', '4 begins', '4 is through']
+    ])
   })
 
   it('keeps asking until the controller is there', async () => {

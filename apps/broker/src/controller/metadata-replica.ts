@@ -52,6 +52,11 @@ export class MetadataReplica {
     await this.#inTurn(() => this.#fetch())
   }
 
+  /** Runs `work` when every listener is done with all that came so far, and lets none begin before it is done itself. */
+  betweenChanges<T>(work: () => Promise<T>): Promise<T> {
+    return this.#inTurn(work)
+  }
+
   async #apply({ revision, commands }: AppliedCommands): Promise<void> {
     const known = this.#state.revision
     if (revision <= known) return

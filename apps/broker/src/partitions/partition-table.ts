@@ -190,13 +190,16 @@ export class PartitionTable implements PartitionsPort {
 
   /**
    * Removes what belongs to no partition that is placed here: deleted or moved while this shard was down. Call once, when the
-   * metadata is known to be as new as this start.
+   * metadata is known to be as new as this start, and never during a `reconcile`.
    */
   async removeOrphans(): Promise<void> {
     const store = this.#requireStore()
     const host = this.#requireHost()
     const kept = [...store.logs.keys(), ...store.state.keys('raft/').map(groupOfStateKey)]
-    const orphans = [...new Set(kept)].filter(name => isPartitionLog(name) && !this.#byName.has(name))
+    const wanted = new Set(this.#byName.keys())
+    for (const topic of this.#options.state().topicsById.values())
+      for (const { name } of this.#placedHere(topic)) wanted.add(name)
+    const orphans = [...new Set(kept)].filter(name => isPartitionLog(name) && !wanted.has(name))
     if (orphans.length > 0) await host.remove(orphans)
     await host.settled()
     this.#folds.clear()

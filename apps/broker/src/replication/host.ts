@@ -11,6 +11,7 @@
  * Ticks are counted by what the scheduler's clock says, at most `TICKS_PER_TURN_MAX` at once: a loop that was held up must not
  * take the silence of its own ears for that of the others.
  */
+import assert from 'node:assert'
 import { ElectionQuota } from './election-quota.ts'
 import { openRaftNode, type Message } from '@milena/raft'
 import type { Log } from '@milena/storage-engine'
@@ -65,6 +66,7 @@ class Host implements ReplicaHost, GroupHost {
   readonly #options: ReplicaHostOptions
   readonly #state: StateWriter
   readonly #outbox: Outbox
+  readonly #beingOpened = new Set<string>()
   readonly #groups = new Map<string, Group>()
   readonly #byKey = new Map<number, Group>()
   readonly #byLog = new Map<Log, Group>()
@@ -114,7 +116,10 @@ class Host implements ReplicaHost, GroupHost {
     requests: readonly GroupRequest[],
     bind: (group: ReplicatedLog, number: number) => void = NOTHING_TO_DO
   ): Promise<ReplicatedLog[]> {
-    const opened = await openGroups(requests, this.#opening)
+    for (const { name } of requests) this.#beingOpened.add(name)
+    const opened = await openGroups(requests, this.#opening).finally(() => {
+      for (const { name } of requests) this.#beingOpened.delete(name)
+    })
     const groups = opened.map(parts => this.#adopt(parts))
     for (const [number, group] of groups.entries()) bind(group, number)
     this.#run(() => {
@@ -178,6 +183,8 @@ class Host implements ReplicaHost, GroupHost {
 
   async remove(names: readonly string[]): Promise<void> {
     const { store } = this.#options
+    // The logs would be gone from under the groups that are about to use them.
+    assert(!names.some(name => this.#beingOpened.has(name)), 'what is being opened is not removed')
     const changes = new Map<string, Uint8Array | undefined>()
     for (const name of names) {
       const group = this.#groups.get(name)
