@@ -55,7 +55,8 @@ export interface EntryFormat {
 export interface LogFold {
   /**
    * The state as of all entries appended so far. Called at checkpoints, synchronously, when `endOffset` is what the snapshot
-   * stands for. Returns bytes that the engine stores (at most 1 MiB), or undefined for "nothing to keep".
+   * stands for. Returns bytes that the engine stores (at most 1 MiB), or undefined for "nothing to keep": then it starts empty
+   * from here.
    */
   snapshot(): Uint8Array | undefined
   /**

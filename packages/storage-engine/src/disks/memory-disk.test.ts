@@ -307,6 +307,15 @@ describe('injected faults', () => {
     expect(await disk.freeBytes('/d')).toBe(16384 - 512)
   })
 
+  it('takes writes over what is allocated although it is full, and is more than full', async () => {
+    const disk = await makeDisk({ capacityBytes: 16384 })
+    const file = await durableFile(disk, '/d/a')
+    await file.allocate(0, 8192)
+    disk.capacityBytes = 4096
+    await file.write(block(disk, 8192, 1), 0)
+    await expect(file.write(block(disk, 4096, 1), 8192)).rejects.toMatchObject({ code: 'NO_SPACE' })
+  })
+
   it('refuses to go on when a caller changes a buffer that is being written', async () => {
     const disk = await makeDisk()
     const file = await durableFile(disk, '/d/a')

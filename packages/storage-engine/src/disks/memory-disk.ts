@@ -327,7 +327,8 @@ export class MemoryDisk implements Disk {
 
   #claimSectors(path: string, inode: Inode, start: number, end: number): void {
     const needed = inode.sectorsNeeded(start, end)
-    if ((this.#sectorsUsed + needed) * SECTOR_BYTES > this.#capacityBytes) {
+    // What has its sectors already can be written over, however full the disk is.
+    if (needed > 0 && (this.#sectorsUsed + needed) * SECTOR_BYTES > this.#capacityBytes) {
       throw new DiskError('NO_SPACE', path, `the disk is full: ENOSPC`)
     }
     inode.reserve(start, end)

@@ -6,7 +6,8 @@
  *   store                       { identity, nextLogNumber, replayFrom, complete, journal geometry }
  *   log/<number>                one LogCheckpoint
  *   segment/<number>/<base>     one SegmentCheckpoint per finished segment
- *   fold/<number>/<offset>      a snapshot of the log's fold that stands for all entries below <offset> (the newest two)
+ *   fold/<number>/<offset>      a snapshot of the log's fold that stands for all entries below <offset> (the newest two); empty
+ *                               when the fold had nothing to keep
  * ```
  */
 import type { LogOptions } from '../log-store.ts'

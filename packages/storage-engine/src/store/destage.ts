@@ -31,6 +31,8 @@ import { Mutex } from './mutex.ts'
 import type { StoreLog } from './store-log.ts'
 
 const foldBytesMax = 1 << 20
+/** A fold that has nothing to keep begins empty at this checkpoint, too, not at the beginning of the log. */
+const nothingKept = new Uint8Array(0)
 
 /** A log as a round takes it. */
 interface Target {
@@ -145,7 +147,7 @@ export class Destager {
     const { firstPendingSequence } = log
     this.#pending.delete(log)
     log.firstPendingSequence = 0
-    const bytes = log.foldReady ? log.fold?.snapshot() : undefined
+    const bytes = log.fold !== undefined && log.foldReady ? (log.fold.snapshot() ?? nothingKept) : undefined
     const fold =
       bytes === undefined || bytes.length > foldBytesMax ? undefined : { offset: log.endOffset, bytes: bytes.slice() }
     return { log, position: log.flushedPosition, offset: log.flushedOffset, fold, firstPendingSequence }

@@ -1,31 +1,36 @@
 /** Brings a log's fold to the end of the log: the newest snapshot that is not beyond it, then every entry after that. */
 import type { EntryFormat } from '../log-store.ts'
 import type { SegmentScanner } from '../segments/segment-scan.ts'
+import type { Segment, SegmentMark } from '../segments/segment.ts'
 import type { CheckedState } from '../state/checked-state.ts'
 import { foldPrefix, offsetOfFoldKey } from './checkpoint.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
 import type { StoreLog } from './store-log.ts'
 
-/** The log must be destaged. Entries below its start offset that still exist are replayed as well when no snapshot covers them. */
+/**
+ * The log must be destaged. Entries below its start offset that still exist are replayed as well when no snapshot covers them.
+ * Resolves to the bytes that had to be read for that.
+ */
 export async function rebuildFold(
   log: StoreLog,
   state: CheckedState,
   indexes: SegmentIndexes,
   scanner: SegmentScanner,
   format: EntryFormat
-): Promise<void> {
+): Promise<number> {
   const { fold } = log
-  if (fold === undefined) return
+  if (fold === undefined) return 0
   const prefix = foldPrefix(log.number)
   const usable = state.keys(prefix).filter(key => offsetOfFoldKey(key) <= log.endOffset)
   log.foldStoredOffset = offsetOfFoldKey(usable[0]) ?? 0
   const newest = usable.at(-1)
-  fold.restore(newest === undefined ? undefined : state.get(newest))
+  const snapshot = newest === undefined ? undefined : state.get(newest)
+  fold.restore(snapshot?.length === 0 ? undefined : snapshot)
+  let bytesRead = 0
   let next = newest === undefined ? log.segments[0]!.baseOffset : offsetOfFoldKey(newest)
   while (next < log.endOffset) {
     const segment = log.segmentAt(next)
-    await indexes.load(log, segment)
-    const mark = segment.index.atOffset(next)!
+    const mark = await markBefore(log, segment, next, indexes)
     const due = next
     const reached = await scanner.scan(
       segment,
@@ -41,10 +46,26 @@ export async function rebuildFold(
         return true
       }
     )
+    bytesRead += reached - mark.filePosition
     if (reached >= segment.byteCount) next = Math.max(next, segment.endOffset)
     else next = damagedUntil(log, next, segment.endOffset, `entries of ${segment.path} are not readable`)
   }
   log.foldReady = true
+  return bytesRead
+}
+
+/** The nearest entry known at or before `offset`: from the index file, or without one from the checkpoint's marks. */
+async function markBefore(
+  log: StoreLog,
+  segment: Segment,
+  offset: number,
+  indexes: SegmentIndexes
+): Promise<SegmentMark> {
+  const hasFile = segment.finished && segment.marks.length === 0
+  const mark = hasFile ? segment.index.atOffset(offset) : segment.markFor(offset, Infinity)
+  if (mark !== undefined) return mark
+  await indexes.load(log, segment)
+  return segment.index.atOffset(offset)!
 }
 
 /** Where the fold goes on behind damage that is known or recorded now. */

@@ -17,6 +17,7 @@ import { SegmentScanner } from '../segments/segment-scan.ts'
 import { SegmentWriter } from '../segments/segment-writer.ts'
 import { Segment } from '../segments/segment.ts'
 import { CheckedState } from '../state/checked-state.ts'
+import type { StoreLog } from './store-log.ts'
 import { defaultStoreSettings, type StoreLogger, type StoreOptions, type StoreSettings } from '../store-options.ts'
 import { loadCatalog, loadStoreCheckpoint, rebuildCatalog, type CatalogEntry } from './catalog.ts'
 import { Committer, frameOverheadBytes } from './commit.ts'
@@ -218,7 +219,11 @@ async function recover(store: Store, parts: Building, options: StoreOptions): Pr
   committer.nextSequence = end.lastSequence + 1
   await destager.round(() => (parts.stateLost ? [...store.logs.values()] : []))
   for (const log of store.logs.values()) if (log.checkpoint?.leftovers === true) await removeLeftovers(disk, log)
-  for (const log of store.logs.values()) await rebuildFold(log, engineState, indexes, scanner, format)
+  const caughtUp: StoreLog[] = []
+  for (const log of store.logs.values())
+    if ((await rebuildFold(log, engineState, indexes, scanner, format)) > 0) caughtUp.push(log)
+  // The next start need not read the same entries again.
+  if (caughtUp.length > 0) await destager.round(() => caughtUp)
   await journal.open(end.nextFile)
   if (recovery.frameCount > 0 || parts.stateLost)
     logger.info(
