@@ -6,8 +6,7 @@
  *   store                       { identity, nextLogNumber, replayFrom, complete, journal geometry }
  *   log/<number>                one LogCheckpoint
  *   segment/<number>/<base>     one SegmentCheckpoint per finished segment
- *   fold/<number>/<offset>      a snapshot of the log's fold that stands for all entries below <offset> (the newest two); empty
- *                               when the fold had nothing to keep
+ *   fold/<number>/<offset>      a snapshot of the log's fold that stands for all entries below <offset> (the newest two)
  * ```
  */
 import type { LogOptions } from '../log-store.ts'
@@ -30,6 +29,8 @@ export interface LogCheckpoint {
   readonly sequence: number
   /** The segment that was being written. */
   readonly active: SegmentCheckpoint
+  /** Where the fold had nothing to keep, so that it begins empty there: the newest two offsets, ascending. */
+  readonly emptyFolds?: readonly number[]
   /** Files that are no longer part of the log may still be there. */
   readonly leftovers?: true
 }
@@ -125,6 +126,7 @@ export function describeLog(
     startOffset,
     sequence,
     active: describeSegment(active, position, endOffset),
+    ...(log.emptyFolds.length > 0 && { emptyFolds: log.emptyFolds }),
     ...(log.removalsUnderWay > 0 && { leftovers: true })
   }
   changes.set(logKey(log.number), encodeJson(log.checkpoint))

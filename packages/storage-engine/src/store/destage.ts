@@ -31,7 +31,7 @@ import { Mutex } from './mutex.ts'
 import type { StoreLog } from './store-log.ts'
 
 const foldBytesMax = 1 << 20
-/** A fold that has nothing to keep begins empty at this checkpoint, too, not at the beginning of the log. */
+/** What a fold that has nothing to keep is known by here. */
 const nothingKept = new Uint8Array(0)
 
 /** A log as a round takes it. */
@@ -215,16 +215,17 @@ export class Destager {
       const description = describeSegment(segment, segment.endPosition, segment.endOffset)
       changes.set(segmentKey(log.number, segment.baseOffset), encodeJson(description))
     }
+    const kept = fold !== undefined && fold.offset <= log.flushedOffset ? fold : undefined
+    if (kept?.bytes.length === 0) log.noteEmptyFold(kept.offset)
+    else if (kept !== undefined) this.#describeFold(log, kept.offset, kept.bytes, changes)
     describeLog(log, log.unfinishedSegments()[0]!, position, offset, log.startOffset, sequence, changes)
-    if (fold !== undefined && fold.offset <= log.flushedOffset)
-      this.#describeFold(log, fold.offset, fold.bytes, changes)
   }
 
   #describeFold(log: StoreLog, offset: number, bytes: Uint8Array, changes: StateChanges): void {
     const older = this.#state.keys(foldPrefix(log.number))
     for (const key of older.slice(0, Math.max(0, older.length - 1))) changes.set(key, undefined)
     changes.set(foldKey(log.number, offset), bytes)
-    log.foldStoredOffset = offsetOfFoldKey(older.at(-1)) ?? offset
+    log.foldStoredOffset = offsetOfFoldKey(older.at(-1)) ?? log.emptyFolds.at(-1) ?? offset
   }
 }
 

@@ -22,12 +22,15 @@ export async function rebuildFold(
   if (fold === undefined) return 0
   const prefix = foldPrefix(log.number)
   const usable = state.keys(prefix).filter(key => offsetOfFoldKey(key) <= log.endOffset)
-  log.foldStoredOffset = offsetOfFoldKey(usable[0]) ?? 0
+  const empty = log.emptyFolds.filter(offset => offset <= log.endOffset)
+  log.foldStoredOffset = Math.min(offsetOfFoldKey(usable[0]) ?? Infinity, empty[0] ?? Infinity)
+  if (log.foldStoredOffset === Infinity) log.foldStoredOffset = 0
   const newest = usable.at(-1)
-  const snapshot = newest === undefined ? undefined : state.get(newest)
-  fold.restore(snapshot?.length === 0 ? undefined : snapshot)
+  const newestEmpty = empty.at(-1) ?? -1
+  const useKey = newest !== undefined && offsetOfFoldKey(newest) > newestEmpty
+  fold.restore(useKey ? state.get(newest) : undefined)
   let bytesRead = 0
-  let next = newest === undefined ? log.segments[0]!.baseOffset : offsetOfFoldKey(newest)
+  let next = useKey ? offsetOfFoldKey(newest) : newestEmpty >= 0 ? newestEmpty : log.segments[0]!.baseOffset
   while (next < log.endOffset) {
     const segment = log.segmentAt(next)
     const mark = await markBefore(log, segment, next, indexes)

@@ -236,5 +236,6 @@ function adopt(store: Store, entry: CatalogEntry, options: StoreOptions): void {
   const { name, number, startOffset, segments, checkpoint } = entry
   const log = store.adopt(name, number, entry.options, options.folds?.(name), segments, startOffset)
   log.checkpoint = checkpoint
+  log.emptyFolds = checkpoint?.emptyFolds ?? []
   log.foldReady = log.fold === undefined
 }

@@ -98,6 +98,7 @@ export class Shortener {
       // No frame from now on may speak of the log's old end: it would be taken for entries that were lost.
       committer.forgetPrevious(log)
       log.removalsUnderWay++
+      log.emptyFolds = []
       describeLog(log, fresh, log.endPosition, offset, offset, committer.nextSequence - 1, changes)
       await engineState.putAll(changes)
       destager.forget(log)
@@ -163,6 +164,7 @@ export class Shortener {
     for (const base of log.droppedSegments.splice(0)) changes.set(segmentKey(log.number, base), undefined)
     for (const key of engineState.keys(foldPrefix(log.number)))
       if (offsetOfFoldKey(key) > offset) changes.set(key, undefined)
+    log.emptyFolds = log.emptyFolds.filter(other => other <= offset)
     destager.forget(log)
     const { destagedPosition, destagedOffset, startOffset } = log
     const sequence = committer.nextSequence - 1

@@ -70,6 +70,8 @@ export class StoreLog implements Log {
   foldReady = true
   /** Oldest snapshot of the fold that is stored: what is below it need not be replayed any more. */
   foldStoredOffset = 0
+  /** See `LogCheckpoint.emptyFolds`. */
+  emptyFolds: readonly number[] = []
   readonly tail: TailCache
   /** Oldest first; never empty. The last one takes appends. */
   segments: Segment[]
@@ -223,6 +225,14 @@ export class StoreLog implements Log {
     this.flushedOffset = offset
     while (this.#flushWaiters.length > 0 && this.#flushWaiters[0]!.position <= position)
       this.#flushWaiters.shift()!.resolve()
+  }
+
+  /** The checkpoint that is being made says that the fold has nothing to keep of what lies below `offset`. */
+  noteEmptyFold(offset: number): void {
+    const older = this.emptyFolds.at(-1)
+    if (older === offset) return
+    this.emptyFolds = older === undefined ? [offset] : [older, offset]
+    if (older !== undefined) this.foldStoredOffset = older
   }
 
   /** Everything below is in the segments, durably. */
