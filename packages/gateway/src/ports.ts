@@ -64,7 +64,7 @@ export interface GatewayHost {
   readonly coordinators: CoordinatorsPort
   /** Without it the APIs that need it are not served. */
   readonly administration?: AdministrationPort
-  /** Without it DescribeConfigs is not served. */
+  /** Without it settings are neither shown nor changed. */
   readonly configs?: ConfigsPort
   /** Without it DescribeLogDirs is not served. */
   readonly logDirs?: LogDirsPort

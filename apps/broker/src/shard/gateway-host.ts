@@ -29,8 +29,9 @@ export interface GatewayHostParts {
 
 export function gatewayHost(parts: GatewayHostParts): GatewayHost {
   const { brokerId, settings, state, store, table, cluster, controller, administration, logDirs, clock, log } = parts
+  const shownId = settings.addressing === 'node' ? brokerIdOf(nodeOf(brokerId), 0) : brokerId
   return {
-    brokerId: settings.addressing === 'node' ? brokerIdOf(nodeOf(brokerId), 0) : brokerId,
+    brokerId: shownId,
     cluster,
     partitions: table,
     producerIds: new ProducerIdBlocks(controller),
@@ -45,7 +46,7 @@ export function gatewayHost(parts: GatewayHostParts): GatewayHost {
         })
     },
     administration,
-    configs: new ShardConfigs(settings, state),
+    configs: new ShardConfigs({ settings, brokerId: shownId, state, controller }),
     logDirs,
     admission: {
       // A store that failed or is full refuses appends by itself: only a busy one makes clients wait.
