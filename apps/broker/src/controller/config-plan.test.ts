@@ -171,15 +171,16 @@ describe('changing the settings of topics', () => {
   })
 
   it.each([
-    ['leader.replication.throttled.replicas', '*'],
-    ['leader.replication.throttled.replicas', ''],
-    ['follower.replication.throttled.replicas', '0:1,0:1, 1:2'],
-    ['cleanup.policy', 'delete,delete'],
-    ['cleanup.policy', ''],
-    ['compression.gzip.level', '-1'],
-    ['segment.ms', '+7']
-  ])('takes %s=%s', (name, value) => {
-    expect(topicConfigs(altered(withTopic, alteration(TOPIC, [set(name, value)])))).toEqual({ [name]: value })
+    ['leader.replication.throttled.replicas', '*', '*'],
+    ['leader.replication.throttled.replicas', '', ''],
+    ['follower.replication.throttled.replicas', '0:1,0:1, 1:2', '0:1,1:2'],
+    ['cleanup.policy', 'delete,delete', 'delete'],
+    ['cleanup.policy', '', ''],
+    ['compression.gzip.level', '-1', '-1'],
+    ['preallocate', ' TRUE', 'true'],
+    ['segment.ms', '+7', '7']
+  ])('takes %s=%s, in its usual form', (name, value, kept) => {
+    expect(topicConfigs(altered(withTopic, alteration(TOPIC, [set(name, value)])))).toEqual({ [name]: kept })
   })
 
   it('refuses a topic that does not exist, also when there is nothing to change', () => {

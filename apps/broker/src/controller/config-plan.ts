@@ -11,7 +11,7 @@ import type { ErrorName } from '@milena/wire-protocol'
 import { formatValue, parseValue, type Definition, type SettingValue } from '../settings/definition.ts'
 import { dynamicDefinition } from '../settings/dynamic-settings.ts'
 import { definitionOf } from '../settings/parse.ts'
-import { topicConfigProblem } from '../settings/topic-config-check.ts'
+import { checkTopicConfigs } from '../settings/topic-config-check.ts'
 import { topicSettings } from '../settings/topic-settings.ts'
 import type { ClusterState } from './cluster-state.ts'
 import type { ConfigChange } from './commands.ts'
@@ -82,11 +82,10 @@ function planTopic(state: ClusterState, alteration: ConfigAlteration): ConfigCha
   const { name } = alteration.resource
   const topic = state.topics.get(name)
   const before = topic?.configs ?? {}
-  const after = outcomeOf(before, alteration, key => definitionOf(topicSettings, key))
-  const problem = topicConfigProblem(after)
-  if (problem !== undefined) throw new Refusal('INVALID_CONFIG', problem)
+  const checked = checkTopicConfigs(outcomeOf(before, alteration, key => definitionOf(topicSettings, key)))
+  if ('problem' in checked) throw new Refusal('INVALID_CONFIG', checked.problem)
   if (topic === undefined) throw new Refusal('UNKNOWN_TOPIC_OR_PARTITION', `The topic '${name}' does not exist.`)
-  return difference({ type: 'topic', topicId: topic.topicId }, before, after)
+  return difference({ type: 'topic', topicId: topic.topicId }, before, checked.configs)
 }
 
 function planBroker(state: ClusterState, alteration: ConfigAlteration): ConfigChange | undefined {
@@ -101,11 +100,12 @@ function planBroker(state: ClusterState, alteration: ConfigAlteration): ConfigCh
     const names = fixed.map(operation => operation.name).join(', ')
     throw new Refusal('INVALID_REQUEST', `Cannot update these configs dynamically: [${names}]`)
   }
-  const after = outcomeOf(before, alteration, key => dynamicDefinition(key, scope))
-  for (const [key, text] of Object.entries(after)) {
+  const after: Record<string, string> = {}
+  for (const [key, text] of Object.entries(outcomeOf(before, alteration, each => dynamicDefinition(each, scope)))) {
     const definition = dynamicDefinition(key, scope)
     const outcome = definition === undefined ? undefined : parseValue(key, definition, text)
     if (outcome !== undefined && 'problem' in outcome) throw new Refusal('INVALID_REQUEST', outcome.problem)
+    after[key] = outcome === undefined ? text : formatValue(outcome.value)
   }
   return difference(scope === 'cluster' ? { type: 'cluster' } : { type: 'broker', brokerId }, before, after)
 }

@@ -6,7 +6,7 @@ import type { ConfigView, TopicRequest, TopicResult } from '@milena/gateway'
 import type { ErrorName } from '@milena/wire-protocol'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { SettingLayers } from '../settings/setting-chain.ts'
-import { topicConfigProblem } from '../settings/topic-config-check.ts'
+import { checkTopicConfigs } from '../settings/topic-config-check.ts'
 import { describeTopicConfigs } from '../settings/topic-config-view.ts'
 import { brokersOf, nodeOf, type ClusterState, type PartitionState, type TopicState } from './cluster-state.ts'
 import type { IdentifiedTopicRequest } from './messages.ts'
@@ -118,15 +118,15 @@ function checkName(state: ClusterState, taken: ReadonlyMap<string, string>, name
   }
 }
 
-function checkConfigs(configs: TopicRequest['configs']): Record<string, string> {
-  const checked: Record<string, string> = Object.create(null) as Record<string, string>
+function checkConfigs(configs: TopicRequest['configs']): TopicState['configs'] {
+  const wanted: Record<string, string> = Object.create(null) as Record<string, string>
   for (const { name, value } of configs) {
     if (value === null) throw new Refusal('INVALID_CONFIG', `Null value not supported for topic configs: ${name}`)
-    checked[name] = value.trim()
+    wanted[name] = value
   }
-  const problem = topicConfigProblem(checked)
-  if (problem !== undefined) throw new Refusal('INVALID_CONFIG', problem)
-  return checked
+  const checked = checkTopicConfigs(wanted)
+  if ('problem' in checked) throw new Refusal('INVALID_CONFIG', checked.problem)
+  return checked.configs
 }
 
 function placePartitions(

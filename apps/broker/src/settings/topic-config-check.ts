@@ -1,21 +1,27 @@
 /** Whether a set of topic settings is legal, as CreateTopics and AlterConfigs ask; Kafka's order of checks, and its words. */
-import { defaultsOf, parseValue, type SettingValue } from './definition.ts'
+import { defaultsOf, formatValue, parseValue, type SettingValue } from './definition.ts'
 import { definitionOf } from './parse.ts'
 import { topicSettings } from './topic-settings.ts'
 
-/** Why a topic cannot have these settings (all that are its own), or undefined. */
-export function topicConfigProblem(configs: Readonly<Record<string, string>>): string | undefined {
+/** Legal settings in their usual form (no spaces, no element twice), or why they are not. */
+export type TopicConfigCheck = { readonly configs: Readonly<Record<string, string>> } | { readonly problem: string }
+
+/** `configs`: all that are the topic's own. */
+export function checkTopicConfigs(configs: Readonly<Record<string, string>>): TopicConfigCheck {
   const unknown = Object.keys(configs).find(name => definitionOf(topicSettings, name) === undefined)
-  if (unknown !== undefined) return `Unknown topic config name: ${unknown}`
+  if (unknown !== undefined) return { problem: `Unknown topic config name: ${unknown}` }
   const values: Record<string, SettingValue> = { ...defaultsOf(topicSettings) }
+  const checked: Record<string, string> = {}
   for (const [name, text] of Object.entries(configs)) {
     const definition = definitionOf(topicSettings, name)
     const outcome = definition === undefined ? undefined : parseValue(name, definition, text)
     if (outcome === undefined) continue
-    if ('problem' in outcome) return outcome.problem
+    if ('problem' in outcome) return outcome
     values[name] = outcome.value
+    checked[name] = formatValue(outcome.value)
   }
-  return contradiction(values)
+  const problem = contradiction(values)
+  return problem === undefined ? { configs: checked } : { problem }
 }
 
 function contradiction(values: Readonly<Record<string, SettingValue>>): string | undefined {
