@@ -326,7 +326,7 @@ export class PartitionTable implements PartitionsPort {
 
   #newProducerState(): ProducerState {
     return new ProducerState({
-      expirationMs: this.#options.settings['producer.id.expiration.ms'],
+      expirationMs: () => this.#defaults['producer.id.expiration.ms'],
       now: this.#options.now
     })
   }

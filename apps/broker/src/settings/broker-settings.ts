@@ -143,6 +143,7 @@ export const brokerSettings = {
   'producer.id.expiration.ms': integer(86_400_000, {
     min: 1,
     unit: 'ms',
+    dynamic: 'broker',
     doc: 'How long the state of an idle idempotent producer is kept.'
   }),
 

@@ -59,6 +59,11 @@ async function valueOf(client: RawClient, type: number, resource: string, name: 
   return [config?.value ?? '', config?.configSource ?? 0]
 }
 
+async function leaderOf(client: RawClient): Promise<number> {
+  const { topics } = await client.request(apis.metadata, 12, { topics: null })
+  return topics[0]?.partitions[0]?.leaderId ?? -1
+}
+
 async function produce(client: RawClient, topicId: string, valueBytes: number): Promise<ErrorName> {
   const { responses } = await client.request(apis.produce, 13, {
     transactionalId: null,
@@ -134,8 +139,7 @@ describe('a setting that is changed while brokers run', () => {
     const cluster = await start({ nodes: 3 })
     const client = await connect(cluster, 0)
     const topicId = await createTopic(client, 3)
-    const { topics } = await client.request(apis.metadata, 12, { topics: null })
-    const leaderId = topics[0]?.partitions[0]?.leaderId ?? -1
+    const leaderId = await leaderOf(client)
     const leader = await connect(cluster, leaderId)
     expect(await alter(leader, TOPIC, 't', 'min.insync.replicas', '3')).toBe('NONE')
     await until(
@@ -150,5 +154,40 @@ describe('a setting that is changed while brokers run', () => {
     )
     expect(await alter(leader, TOPIC, 't', 'min.insync.replicas', '2')).toBe('NONE')
     expect(await produce(leader, topicId, 10)).toBe('NONE')
+  })
+
+  it('holds a reassignment to its rate, until the rate is removed', async () => {
+    const cluster = await start({ nodes: 2, settings: { 'partition.balancer.enable': 'false' } })
+    const clients = await Promise.all([0, 1000].map(id => connect(cluster, id)))
+    const topicId = await createTopic(clients[0]!, 1)
+    const from = await leaderOf(clients[0]!)
+    const [source, target] = from === 0 ? clients : clients.toReversed()
+    for (let i = 0; i < 40; i++) expect(await produce(source!, topicId, 100_000)).toBe('NONE')
+
+    const rate = 500_000
+    const to = 1000 - from
+    await alter(target!, BROKER, String(to), 'follower.replication.throttled.rate', String(rate))
+    await alter(source!, TOPIC, 't', 'follower.replication.throttled.replicas', `0:${to}`)
+    await clients[0]!.request(apis.alterPartitionReassignments, 1, {
+      timeoutMs: 5000,
+      allowReplicationFactorChange: true,
+      topics: [{ name: 't', partitions: [{ partitionIndex: 0, replicas: [to] }] }]
+    })
+    const held = async (): Promise<number> => {
+      const { results } = await target!.request(apis.describeLogDirs, 4, { topics: null })
+      return Number(results[0]?.topics[0]?.partitions[0]?.partitionSize ?? 0)
+    }
+    const before = await until(held, bytes => bytes > 0)
+    const startedMs = performance.now()
+    const after = await until(held, bytes => bytes > before + 1_000_000)
+    const bytesPerSecond = ((after - before) / (performance.now() - startedMs)) * 1000
+    expect(bytesPerSecond).toBeLessThan(rate * 1.2)
+    expect(await leaderOf(source!)).toBe(from)
+    await alter(target!, BROKER, String(to), 'follower.replication.throttled.rate', null)
+    await until(
+      () => leaderOf(source!),
+      leader => leader === to
+    )
+    expect(await held()).toBeGreaterThan(4_000_000)
   })
 })
