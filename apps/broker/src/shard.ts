@@ -35,7 +35,6 @@ import { gatewayHost, gatewaySettings } from './shard/gateway-host.ts'
 import { confirmMetadata, CONTROLLER_SHARD, openController } from './shard/open-controller.ts'
 import { openStorage } from './shard/open-storage.ts'
 import type { BrokerSettings } from './settings/broker-settings.ts'
-import { LiveSettings } from './settings/dynamic-settings.ts'
 import type { BrokerClock } from './system-clock.ts'
 
 /** How long a start waits for the cluster before it goes on in the background, ms: others may be down. */
@@ -293,7 +292,6 @@ function openPartitionTable(
   const table = new PartitionTable({
     brokerId,
     settings,
-    live: new LiveSettings(settings, settings.addressing === 'node' ? brokerIdOf(nodeOf(brokerId), 0) : brokerId),
     now: clock.now,
     clock,
     leaders,

@@ -16,7 +16,7 @@ import {
 import type { Move } from '../controller/commands.ts'
 import type { GroupRequest, ReplicaHost } from '../replication/contract.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import type { LiveSettings } from '../settings/dynamic-settings.ts'
+import { LiveSettings } from '../settings/dynamic-settings.ts'
 import { resolveTopicSettings } from '../settings/topic-config-view.ts'
 import type { TopicSettings } from '../settings/topic-settings.ts'
 import { BacklogBudget } from './backlog.ts'
@@ -40,8 +40,6 @@ export type RemotePartitions = (topic: TopicState, partition: number) => Partiti
 export interface PartitionTableOptions {
   readonly brokerId: number
   readonly settings: BrokerSettings
-  /** The settings as they are with a state of the metadata. */
-  readonly live: LiveSettings
   /** Wall clock, ms. */
   readonly now: () => number
   readonly clock: { monotonic(): number; after(delayMs: number, callback: () => void): () => void }
@@ -65,6 +63,7 @@ interface Placed {
 export class PartitionTable implements PartitionsPort {
   readonly #options: PartitionTableOptions
   readonly #context: PartitionContext
+  readonly #live: LiveSettings
   /** The broker's settings as they were when the table was last brought in step. */
   #defaults: BrokerSettings
   readonly #reporter: LeadershipReporter
@@ -84,7 +83,8 @@ export class PartitionTable implements PartitionsPort {
 
   constructor(options: PartitionTableOptions) {
     this.#options = options
-    this.#defaults = options.live.at(options.state())
+    this.#live = new LiveSettings(options.settings, options.brokerId)
+    this.#defaults = this.#live.at(options.state())
     this.#reporter = new LeadershipReporter(options.leaders)
     this.#changes = new ReplicaChanges({
       placementOf: (topicId, partition) => options.state().topicsById.get(topicId)?.partitions[partition],
@@ -147,7 +147,7 @@ export class PartitionTable implements PartitionsPort {
 
   /** Brings the table in step with `next`. Only topics that differ from `previous` are looked at, unless defaults changed. */
   async reconcile(next: ClusterState, previous: ClusterState): Promise<void> {
-    if (this.#options.live.at(next) !== this.#defaults) this.#defaultsChanged(next)
+    if (this.#live.at(next) !== this.#defaults) this.#defaultsChanged(next)
     const added: Placed[] = []
     const gone: string[] = []
     for (const topic of next.topicsById.values()) {
@@ -190,7 +190,7 @@ export class PartitionTable implements PartitionsPort {
 
   /** Settings of this broker that topics have their defaults from may be others now. */
   #defaultsChanged(state: ClusterState): void {
-    this.#defaults = this.#options.live.at(state)
+    this.#defaults = this.#live.at(state)
     for (const opened of this.#byName.values()) {
       const topic = state.topicsById.get(opened.topicId)
       if (topic !== undefined) this.#reconfigure(opened, topic)

@@ -3,11 +3,12 @@ import type { AdministrationPort, createGateway, GatewayHost, LogDirsPort } from
 import type { LogStore } from '@milena/storage-engine'
 import { ProducerIdBlocks } from '../cluster/producer-ids.ts'
 import type { ShardCluster } from '../cluster/shard-cluster.ts'
-import { brokerIdOf, nodeOf, type ClusterState } from '../controller/cluster-state.ts'
+import type { ClusterState } from '../controller/cluster-state.ts'
 import type { ControllerClient } from '../controller/controller-client.ts'
 import type { PartitionTable } from '../partitions/partition-table.ts'
 import { ShardConfigs } from '../settings/config-descriptions.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
+import { shownBrokerId } from '../settings/dynamic-settings.ts'
 import type { BrokerClock } from '../system-clock.ts'
 
 /** Room in the store below which connections stop reading requests. */
@@ -29,7 +30,7 @@ export interface GatewayHostParts {
 
 export function gatewayHost(parts: GatewayHostParts): GatewayHost {
   const { brokerId, settings, state, store, table, cluster, controller, administration, logDirs, clock, log } = parts
-  const shownId = settings.addressing === 'node' ? brokerIdOf(nodeOf(brokerId), 0) : brokerId
+  const shownId = shownBrokerId(settings, brokerId)
   return {
     brokerId: shownId,
     cluster,

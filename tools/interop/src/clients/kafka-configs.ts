@@ -65,7 +65,7 @@ export const configChecks: readonly Check[] = [
       await succeeds(context, /Completed/, '--alter', ...all, '--add-config', `message.max.bytes=900000,${rate}=500`)
       await succeeds(context, /Completed/, '--alter', ...one, '--add-config', `${rate}=1000`)
       const said = `${rate}=1000 sensitive=false synonyms={DYNAMIC_BROKER_CONFIG:${rate}=1000, DYNAMIC_DEFAULT_BROKER_CONFIG:${rate}=500}`
-      const shown = await succeeds(context, /message\.max\.bytes=900000/, '--describe', ...one)
+      const shown = await succeeds(context, /throttled\.rate=1000/, '--describe', ...one)
       demand(shown.includes(said), shown)
       const inherited = /max\.message\.bytes=900000 .*DYNAMIC_DEFAULT_BROKER_CONFIG:message\.max\.bytes=900000/
       await succeeds(context, inherited, '--describe', '--entity-type', 'topics', '--entity-name', topic, '--all')
