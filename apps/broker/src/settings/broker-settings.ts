@@ -168,9 +168,15 @@ export const brokerSettings = {
     unit: 'bytes',
     doc: 'Request bytes in flight on a shard before it stops reading from sockets.'
   }),
-  'max.connections': integer(10_000, { min: 1, unit: 'count', doc: 'Connections a shard accepts.' }),
+  'max.connections': integer(10_000, {
+    min: 1,
+    unit: 'count',
+    dynamic: 'broker',
+    doc: 'Connections a shard accepts.'
+  }),
   'max.connections.per.ip': integer(10_000, {
     min: 1,
+    dynamic: 'broker',
     unit: 'count',
     doc: 'Connections a shard accepts from one address.'
   }),

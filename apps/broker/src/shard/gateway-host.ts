@@ -8,7 +8,7 @@ import type { ControllerClient } from '../controller/controller-client.ts'
 import type { PartitionTable } from '../partitions/partition-table.ts'
 import { ShardConfigs } from '../settings/config-descriptions.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import { shownBrokerId } from '../settings/dynamic-settings.ts'
+import { LiveSettings, shownBrokerId } from '../settings/dynamic-settings.ts'
 import type { BrokerClock } from '../system-clock.ts'
 
 /** Room in the store below which connections stop reading requests. */
@@ -31,6 +31,7 @@ export interface GatewayHostParts {
 export function gatewayHost(parts: GatewayHostParts): GatewayHost {
   const { brokerId, settings, state, store, table, cluster, controller, administration, logDirs, clock, log } = parts
   const shownId = shownBrokerId(settings, brokerId)
+  const live = new LiveSettings(settings, brokerId)
   return {
     brokerId: shownId,
     cluster,
@@ -49,6 +50,10 @@ export function gatewayHost(parts: GatewayHostParts): GatewayHost {
     administration,
     configs: new ShardConfigs({ settings, brokerId: shownId, state, controller }),
     logDirs,
+    connectionLimits: () => {
+      const now = live.at(state())
+      return { maxConnections: now['max.connections'], maxConnectionsPerIp: now['max.connections.per.ip'] }
+    },
     admission: {
       // A store that failed or is full refuses appends by itself: only a busy one makes clients wait.
       get open() {
@@ -69,8 +74,6 @@ export function gatewaySettings(
     queuedRequestBytesMax: settings['queued.max.request.bytes'],
     receiveBufferBytesMax: settings['queued.max.request.bytes'],
     connectionsMaxIdleMs: settings['connections.max.idle.ms'],
-    maxConnections: settings['max.connections'],
-    maxConnectionsPerIp: settings['max.connections.per.ip'],
     fetchMaxBytes: settings['fetch.max.bytes'],
     fetchSessionsMax: settings['max.incremental.fetch.session.cache.slots']
   }
