@@ -19,6 +19,7 @@ import { LeaderTable } from './cluster/leader-table.ts'
 import { NodeMember } from './cluster/node-member.ts'
 import { NodePeers } from './cluster/node-peers.ts'
 import { ClusterOperations } from './cluster/operations.ts'
+import { ReplicationThrottle } from './cluster/replication-throttle.ts'
 import { ShardAdministration } from './cluster/shard-administration.ts'
 import { ShardCalls } from './cluster/shard-calls.ts'
 import { ShardCluster } from './cluster/shard-cluster.ts'
@@ -183,6 +184,14 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
     ...options,
     brokerId,
     foldOf: name => table.foldOf(name),
+    throttle: new ReplicationThrottle({
+      brokerId,
+      byNode,
+      state: () => replica.state,
+      leaders,
+      groupName,
+      monotonic: clock.monotonic
+    }),
     onFailed: () => table.storeFailed()
   })
   table.attach(store, replicas)

@@ -68,7 +68,7 @@ class ListeningGateway implements Gateway {
   constructor({ host, settings: overrides, listeners }: GatewayOptions) {
     const settings = gatewaySettings(overrides)
     const counters = new ConnectionCounters()
-    this.#quota = new ConnectionQuota(settings.maxConnections, settings.maxConnectionsPerIp)
+    this.#quota = new ConnectionQuota(() => host.connectionLimits?.() ?? settings)
     this.#rooms = {
       host,
       settings,

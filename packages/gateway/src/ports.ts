@@ -55,6 +55,12 @@ export interface LogPort {
   error(fields: object, message: string): void
 }
 
+/** How many connections are accepted, in total and from one address. */
+export interface ConnectionLimits {
+  readonly maxConnections: number
+  readonly maxConnectionsPerIp: number
+}
+
 export interface GatewayHost {
   /** Broker id of this shard. */
   readonly brokerId: number
@@ -64,10 +70,12 @@ export interface GatewayHost {
   readonly coordinators: CoordinatorsPort
   /** Without it the APIs that need it are not served. */
   readonly administration?: AdministrationPort
-  /** Without it DescribeConfigs is not served. */
+  /** Without it settings are neither shown nor changed. */
   readonly configs?: ConfigsPort
   /** Without it DescribeLogDirs is not served. */
   readonly logDirs?: LogDirsPort
+  /** Limits that change while it runs, asked for every connection; without it those of the settings hold. */
+  readonly connectionLimits?: () => ConnectionLimits
   readonly admission: AdmissionPort
   readonly clock: ClockPort
   readonly log: LogPort

@@ -209,6 +209,7 @@ export async function startKafka(options: PeerOptions): Promise<Peer> {
 /** Main classes of Kafka's command-line tools, by the names of their scripts. */
 const toolClasses = {
   topics: 'org.apache.kafka.tools.TopicCommand',
+  configs: 'kafka.admin.ConfigCommand',
   'console-producer': 'org.apache.kafka.tools.ConsoleProducer',
   'console-consumer': 'org.apache.kafka.tools.consumer.ConsoleConsumer',
   'producer-perf-test': 'org.apache.kafka.tools.ProducerPerformance',

@@ -27,7 +27,7 @@ export type Feature =
   'nullHeader' | 'nullKeyAndValue' | 'emptyKey' | 'emptyHeaderName' | 'earlierTimestamp' | 'timestampZero'
 
 /** APIs that not every stage of the broker has, by Kafka's keys. */
-export const optionalApis = { joinGroup: 11, describeConfigs: 32 } as const
+export const optionalApis = { joinGroup: 11, describeConfigs: 32, incrementalAlterConfigs: 44 } as const
 export type ApiKey = keyof typeof optionalApis
 
 export interface Writer {

@@ -14,7 +14,7 @@ import {
   type PartitionState,
   type TopicState
 } from './cluster-state.ts'
-import type { Command, CommandResult, Move, NodeRefusal, PartitionKey } from './commands.ts'
+import type { Command, CommandResult, ConfigChange, Move, NodeRefusal, PartitionKey } from './commands.ts'
 
 interface Step {
   readonly state: ClusterState
@@ -115,7 +115,8 @@ function removeNode(state: ClusterState, nodeId: number): Step {
   }
   const nodes = new Map(state.nodes)
   nodes.delete(nodeId)
-  return { state: { ...state, nodes }, result: { type: 'remove-node' } }
+  const brokerConfigs = new Map([...state.brokerConfigs].filter(([brokerId]) => nodeOf(brokerId) !== nodeId))
+  return { state: { ...state, nodes, brokerConfigs }, result: { type: 'remove-node' } }
 }
 
 function refuse(
@@ -150,14 +151,27 @@ function deleteTopics(state: ClusterState, topicIds: readonly string[]): Step {
   }
 }
 
-function setConfigs(state: ClusterState, change: CommandOf<'set-configs'>['changes'][number]): ClusterState {
+function setConfigs(state: ClusterState, change: ConfigChange): ClusterState {
   const merged = (configs: Readonly<Record<string, string>>): Record<string, string> => {
     const kept = Object.entries({ ...configs, ...change.set }).filter(([name]) => !change.unset.includes(name))
     return Object.fromEntries(kept)
   }
-  if (change.resource.type === 'cluster') return { ...state, configs: merged(state.configs) }
-  const topic = state.topicsById.get(change.resource.topicId)
-  return topic === undefined ? state : withTopics(state, [{ ...topic, configs: merged(topic.configs) }], [topic])
+  const { resource } = change
+  switch (resource.type) {
+    case 'cluster':
+      return { ...state, configs: merged(state.configs) }
+    case 'broker': {
+      const brokerConfigs = new Map(state.brokerConfigs)
+      const configs = merged(brokerConfigs.get(resource.brokerId) ?? {})
+      if (Object.keys(configs).length === 0) brokerConfigs.delete(resource.brokerId)
+      else brokerConfigs.set(resource.brokerId, configs)
+      return { ...state, brokerConfigs }
+    }
+    case 'topic': {
+      const topic = state.topicsById.get(resource.topicId)
+      return topic === undefined ? state : withTopics(state, [{ ...topic, configs: merged(topic.configs) }], [topic])
+    }
+  }
 }
 
 /** Changes single partitions; `decide` says into what, or undefined for "leave it". */

@@ -88,8 +88,10 @@ export interface ClusterState {
   readonly preferredCounts: ReadonlyMap<number, number>
   /** Numbers of the partitions with a `target`, by topic id. */
   readonly reassigning: ReadonlyMap<string, readonly number[]>
-  /** Settings that were changed for the whole cluster while it runs, as validated text. */
+  /** Settings that were changed for all brokers while the cluster runs, as validated text. */
   readonly configs: Readonly<Record<string, string>>
+  /** The same for single brokers, by the ids that clients know; those without any are left out. */
+  readonly brokerConfigs: ReadonlyMap<number, Readonly<Record<string, string>>>
   /** Finalized feature levels (KIP-584), by name. */
   readonly features: Readonly<Record<string, number>>
   /** First producer id not handed out yet (a safe integer: nobody reaches 2^53 blocks). */
@@ -107,6 +109,7 @@ export const emptyState: ClusterState = {
   preferredCounts: new Map(),
   reassigning: new Map(),
   configs: {},
+  brokerConfigs: new Map(),
   features: {},
   nextProducerId: 0
 }
@@ -173,6 +176,8 @@ export interface StateSnapshot {
   readonly nextNodeId: number
   readonly topics: readonly TopicState[]
   readonly configs: Readonly<Record<string, string>>
+  /** Absent in snapshots of brokers that did not have them. */
+  readonly brokerConfigs?: readonly (readonly [brokerId: number, configs: Readonly<Record<string, string>>])[]
   readonly features: Readonly<Record<string, number>>
   readonly nextProducerId: number
 }
@@ -181,12 +186,35 @@ export function toSnapshot(state: ClusterState): StateSnapshot {
   const { revision, clusterId, nextNodeId, configs, features, nextProducerId } = state
   const nodes = [...state.nodes.values()]
   const topics = [...state.topics.values()]
-  return { version: 1, revision, clusterId, nodes, nextNodeId, topics, configs, features, nextProducerId }
+  const brokerConfigs = [...state.brokerConfigs]
+  return {
+    version: 1,
+    revision,
+    clusterId,
+    nodes,
+    nextNodeId,
+    topics,
+    configs,
+    brokerConfigs,
+    features,
+    nextProducerId
+  }
 }
 
 export function fromSnapshot(snapshot: StateSnapshot): ClusterState {
   const { revision, clusterId, nextNodeId, configs, features, nextProducerId } = snapshot
   const nodes = new Map(snapshot.nodes.map(node => [node.nodeId, node]))
-  const bare = { ...emptyState, revision, clusterId, nodes, nextNodeId, configs, features, nextProducerId }
+  const brokerConfigs = new Map(snapshot.brokerConfigs)
+  const bare = {
+    ...emptyState,
+    revision,
+    clusterId,
+    nodes,
+    nextNodeId,
+    configs,
+    brokerConfigs,
+    features,
+    nextProducerId
+  }
   return withTopics(bare, snapshot.topics, [])
 }

@@ -16,8 +16,11 @@ export interface Move extends PartitionKey {
 }
 
 export interface ConfigChange {
-  /** A topic by id, or the settings of the whole cluster. */
-  readonly resource: { readonly type: 'topic'; readonly topicId: string } | { readonly type: 'cluster' }
+  /** A topic by id, the settings of all brokers, or those of a single one (from version 2 of the command on). */
+  readonly resource:
+    | { readonly type: 'topic'; readonly topicId: string }
+    | { readonly type: 'cluster' }
+    | { readonly type: 'broker'; readonly brokerId: number }
   /** Validated text by name. */
   readonly set: Readonly<Record<string, string>>
   /** Names that go back to their defaults. */
@@ -49,7 +52,7 @@ export type Command =
       readonly partitions: readonly PartitionState[]
     }
   | { readonly type: 'delete-topics'; readonly version: 1; readonly topicIds: readonly string[] }
-  | { readonly type: 'set-configs'; readonly version: 1; readonly changes: readonly ConfigChange[] }
+  | { readonly type: 'set-configs'; readonly version: 1 | 2; readonly changes: readonly ConfigChange[] }
   /** Replaces the target of a partition that is being reassigned already. */
   | { readonly type: 'start-reassignment'; readonly version: 1; readonly moves: readonly Move[] }
   /** Its group's voters are the target now. Nothing when the target is another one by then. */
@@ -76,6 +79,9 @@ export type CommandResult =
     }
   | { readonly type: 'allocate-producer-ids'; readonly firstId: number; readonly count: number }
 
+/** Newest versions that this broker knows, of commands that have more than one. */
+const NEWEST_VERSIONS: Partial<Record<Command['type'], number>> = { 'set-configs': 2 }
+
 export function encodeCommand(command: Command): Uint8Array {
   return Buffer.from(JSON.stringify(command))
 }
@@ -83,7 +89,8 @@ export function encodeCommand(command: Command): Uint8Array {
 /** Throws on a command of a newer version: an older broker must not guess. */
 export function decodeCommand(bytes: Uint8Array): Command {
   const command = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) as Command
-  if (command.version !== 1)
-    throw new Error(`command ${command.type} has version ${String(command.version)}, this broker knows 1`)
+  const newest = NEWEST_VERSIONS[command.type] ?? 1
+  if (!(command.version >= 1 && command.version <= newest))
+    throw new Error(`command ${command.type} has version ${String(command.version)}, this broker knows ${newest}`)
   return command
 }

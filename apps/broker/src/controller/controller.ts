@@ -5,11 +5,12 @@
  * Work is done in turns: plan against the newest state, commit the command, apply it. A plan is so never outdated when its
  * command is applied. Requests may arrive twice (their answer was lost), so each is made to do no harm the second time.
  */
-import type { PartitionResults, TopicResult } from '@milena/gateway'
+import type { ConfigAlterationResult, PartitionResults, TopicResult } from '@milena/gateway'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { ClusterState, NodeDescription } from './cluster-state.ts'
 import type { CommandLog } from './command-log.ts'
 import type { Command, CommandResult, NodeRefusal } from './commands.ts'
+import { planConfigChanges } from './config-plan.ts'
 import type { AnswerOf, JoinAnswer, JoinRequest, NodeOutcome, RequestName, RequestOf } from './messages.ts'
 import { downNodes, type Down } from './placement.ts'
 import { quorumView } from './quorum-view.ts'
@@ -66,6 +67,7 @@ export class Controller {
       alterReassignments: request => this.#alterReassignments(request),
       finishReassignment: ({ moves }) =>
         this.commit('finish-reassignment', () => ({ type: 'finish-reassignment', version: 1, moves })),
+      alterConfigs: request => this.#alterConfigs(request),
       setClusterConfigs: ({ set, unset }) =>
         this.commit('set-configs', () => {
           return { type: 'set-configs', version: 1, changes: [{ resource: { type: 'cluster' }, set, unset }] }
@@ -180,6 +182,16 @@ export class Controller {
     if (!('refused' in result)) return { kind: 'done' }
     const nodeId = 'node' in command ? command.node.nodeId : command.nodeId
     return { kind: 'refused', reason: nodeRefusal(result.refused, nodeId) }
+  }
+
+  #alterConfigs(request: RequestOf<'alterConfigs'>): Promise<readonly ConfigAlterationResult[]> {
+    return this.inTurn(async () => {
+      const { changes, results } = planConfigChanges(this.#log.state, request.alterations)
+      if (!request.validateOnly && changes.length > 0) {
+        await this.#execute({ type: 'set-configs', version: 2, changes })
+      }
+      return results
+    })
   }
 
   #alterReassignments(request: RequestOf<'alterReassignments'>): Promise<PartitionResults> {

@@ -6,7 +6,15 @@
  *                                     │ applies what is committed, like every shard 0
  *     every shard of its node ◄──mesh: apply── (and a whole state, when one asks for it)
  */
-import type { PartitionResults, QuorumView, ReassignmentRequest, TopicRequest, TopicResult } from '@milena/gateway'
+import type {
+  ConfigAlteration,
+  ConfigAlterationResult,
+  PartitionResults,
+  QuorumView,
+  ReassignmentRequest,
+  TopicRequest,
+  TopicResult
+} from '@milena/gateway'
 import {
   fromSnapshot,
   toSnapshot,
@@ -86,6 +94,10 @@ export interface ControllerRequests {
     readonly answer: PartitionResults
   }
   readonly finishReassignment: { readonly request: { readonly moves: readonly Move[] }; readonly answer: object }
+  readonly alterConfigs: {
+    readonly request: { readonly alterations: readonly ConfigAlteration[]; readonly validateOnly: boolean }
+    readonly answer: readonly ConfigAlterationResult[]
+  }
   readonly setClusterConfigs: {
     readonly request: { readonly set: Readonly<Record<string, string>>; readonly unset: readonly string[] }
     readonly answer: object

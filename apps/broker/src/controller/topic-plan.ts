@@ -5,9 +5,8 @@
 import type { ConfigView, TopicRequest, TopicResult } from '@milena/gateway'
 import type { ErrorName } from '@milena/wire-protocol'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import { parseValue, type Definition, type SettingValue } from '../settings/definition.ts'
-import { definitionOf } from '../settings/parse.ts'
-import { topicSettings } from '../settings/topic-settings.ts'
+import type { SettingLayers } from '../settings/setting-chain.ts'
+import { checkTopicConfigs } from '../settings/topic-config-check.ts'
 import { describeTopicConfigs } from '../settings/topic-config-view.ts'
 import { brokersOf, nodeOf, type ClusterState, type PartitionState, type TopicState } from './cluster-state.ts'
 import type { IdentifiedTopicRequest } from './messages.ts'
@@ -45,11 +44,13 @@ export function planTopics(
 ): TopicPlan {
   const topics: TopicState[] = []
   const load = loadOf(state, down)
+  // What single brokers were told is theirs; an answer about a topic is for all of them.
+  const layers: SettingLayers = { start: settings, broker: {}, cluster: state.configs }
   const taken = collidingNames(state.topics.keys())
   let partitionBudget = PARTITIONS_PER_REQUEST_MAX
   const results = requests.map((request): TopicResult => {
     const known = state.topicsById.get(request.topicId)
-    if (known?.name === request.name) return doneResult(known, settings)
+    if (known?.name === request.name) return doneResult(known, layers)
     try {
       const configs = checkConfigs(request.configs)
       checkName(state, taken, request.name)
@@ -65,7 +66,7 @@ export function planTopics(
       taken.set(collisionKey(request.name), request.name)
       const topic: TopicState = { name: request.name, topicId: request.topicId, partitions, configs }
       topics.push(topic)
-      return doneResult(topic, settings)
+      return doneResult(topic, layers)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       return { kind: 'refused', name: request.name, error: error.error, message: error.message }
@@ -74,14 +75,14 @@ export function planTopics(
   return { topics, results }
 }
 
-function doneResult({ name, topicId, partitions, configs }: TopicState, settings: BrokerSettings): TopicResult {
+function doneResult({ name, topicId, partitions, configs }: TopicState, layers: SettingLayers): TopicResult {
   return {
     kind: 'done',
     name,
     topicId,
     partitionCount: partitions.length,
     replicationFactor: partitions[0]?.replicas.length ?? 0,
-    configs: describeTopicConfigs(configs, settings)
+    configs: describeTopicConfigs(configs, layers)
   }
 }
 
@@ -117,17 +118,15 @@ function checkName(state: ClusterState, taken: ReadonlyMap<string, string>, name
   }
 }
 
-function checkConfigs(configs: TopicRequest['configs']): Record<string, string> {
-  const checked: Record<string, string> = Object.create(null) as Record<string, string>
+function checkConfigs(configs: TopicRequest['configs']): TopicState['configs'] {
+  const wanted: Record<string, string> = Object.create(null) as Record<string, string>
   for (const { name, value } of configs) {
-    const definition: Definition<SettingValue> | undefined = definitionOf(topicSettings, name)
-    if (definition === undefined) throw new Refusal('INVALID_CONFIG', `Unknown topic config name: ${name}`)
     if (value === null) throw new Refusal('INVALID_CONFIG', `Null value not supported for topic configs: ${name}`)
-    const outcome = parseValue(name, definition, value)
-    if ('problem' in outcome) throw new Refusal('INVALID_CONFIG', outcome.problem)
-    checked[name] = value.trim()
+    wanted[name] = value
   }
-  return checked
+  const checked = checkTopicConfigs(wanted)
+  if ('problem' in checked) throw new Refusal('INVALID_CONFIG', checked.problem)
+  return checked.configs
 }
 
 function placePartitions(

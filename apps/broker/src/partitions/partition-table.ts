@@ -16,6 +16,7 @@ import {
 import type { Move } from '../controller/commands.ts'
 import type { GroupRequest, ReplicaHost } from '../replication/contract.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
+import { LiveSettings } from '../settings/dynamic-settings.ts'
 import { resolveTopicSettings } from '../settings/topic-config-view.ts'
 import type { TopicSettings } from '../settings/topic-settings.ts'
 import { BacklogBudget } from './backlog.ts'
@@ -62,6 +63,9 @@ interface Placed {
 export class PartitionTable implements PartitionsPort {
   readonly #options: PartitionTableOptions
   readonly #context: PartitionContext
+  readonly #live: LiveSettings
+  /** The broker's settings as they were when the table was last brought in step. */
+  #defaults: BrokerSettings
   readonly #reporter: LeadershipReporter
   readonly #changes: ReplicaChanges
   /** Folds made while the store recovers, until their partitions are opened. */
@@ -79,6 +83,8 @@ export class PartitionTable implements PartitionsPort {
 
   constructor(options: PartitionTableOptions) {
     this.#options = options
+    this.#live = new LiveSettings(options.settings, options.brokerId)
+    this.#defaults = this.#live.at(options.state())
     this.#reporter = new LeadershipReporter(options.leaders)
     this.#changes = new ReplicaChanges({
       placementOf: (topicId, partition) => options.state().topicsById.get(topicId)?.partitions[partition],
@@ -139,8 +145,9 @@ export class PartitionTable implements PartitionsPort {
     return this.#options.remote(topic, partition) ?? NOT_LEADER
   }
 
-  /** Brings the table in step with `next`. Only topics that differ from `previous` are looked at. */
+  /** Brings the table in step with `next`. Only topics that differ from `previous` are looked at, unless defaults changed. */
   async reconcile(next: ClusterState, previous: ClusterState): Promise<void> {
+    if (this.#live.at(next) !== this.#defaults) this.#defaultsChanged(next)
     const added: Placed[] = []
     const gone: string[] = []
     for (const topic of next.topicsById.values()) {
@@ -181,8 +188,17 @@ export class PartitionTable implements PartitionsPort {
     return (this.#byTopic.get(topicId) ?? []).flatMap(partition => partition?.group.name ?? [])
   }
 
+  /** Settings of this broker that topics have their defaults from may be others now. */
+  #defaultsChanged(state: ClusterState): void {
+    this.#defaults = this.#live.at(state)
+    for (const opened of this.#byName.values()) {
+      const topic = state.topicsById.get(opened.topicId)
+      if (topic !== undefined) this.#reconfigure(opened, topic)
+    }
+  }
+
   #reconfigure(opened: Partition, topic: TopicState): void {
-    const settings = resolveTopicSettings(topic.configs, this.#options.settings)
+    const settings = resolveTopicSettings(topic.configs, this.#defaults)
     opened.configure(settings)
     Object.assign(opened.log.options, logOptions(settings))
     this.#changes.consider(opened.group, opened.topicId, opened.partition)
@@ -210,7 +226,7 @@ export class PartitionTable implements PartitionsPort {
     const requests: GroupRequest[] = []
     const partitions: Partition[] = []
     for (const one of placed) {
-      const settings = resolveTopicSettings(one.topic.configs, this.#options.settings)
+      const settings = resolveTopicSettings(one.topic.configs, this.#defaults)
       const partition = this.#newPartition(one, settings)
       partitions.push(partition)
       requests.push(this.#requestFor(one, settings, partition))
@@ -310,7 +326,7 @@ export class PartitionTable implements PartitionsPort {
 
   #newProducerState(): ProducerState {
     return new ProducerState({
-      expirationMs: this.#options.settings['producer.id.expiration.ms'],
+      expirationMs: () => this.#defaults['producer.id.expiration.ms'],
       now: this.#options.now
     })
   }

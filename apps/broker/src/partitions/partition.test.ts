@@ -118,7 +118,7 @@ function setUp(configs: Record<string, string> = {}): SetUp {
   const partition = new Partition({
     topicId: 'AAAAAAAAAAAAAAAAAAAAAQ',
     partition: 0,
-    producers: new ProducerState({ expirationMs: 1000, now: () => NOW }),
+    producers: new ProducerState({ expirationMs: () => 1000, now: () => NOW }),
     settings: resolveTopicSettings(configs, parseBrokerSettings(new Map())),
     context: {
       backlog: new BacklogBudget(1000),

@@ -99,6 +99,8 @@ export class Partition implements PartitionPort, GroupListener {
     this.#batchBytesMax = Math.min(settings['max.message.bytes'], this.#context.entryBytesMax)
     this.#compacted = settings['cleanup.policy'].includes('compact')
     this.#inSyncWanted = settings['min.insync.replicas']
+    // Fewer replicas may be wanted now than who waits was waiting for.
+    if (!this.#commitAcks.isEmpty) this.#answerCommitted()
   }
 
   /** Gives the partition its replica; before anything else is asked of it. */

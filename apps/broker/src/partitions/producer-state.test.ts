@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { lastSequenceOf, PRODUCERS_MAX, ProducerState } from './producer-state.ts'
 
-const newState = (now: () => number = () => 0): ProducerState => new ProducerState({ expirationMs: 1000, now })
+const newState = (now: () => number = () => 0): ProducerState => new ProducerState({ expirationMs: () => 1000, now })
 
 let offset = 0
 function append(state: ProducerState, id: bigint, epoch: number, sequence: number, count: number): string {

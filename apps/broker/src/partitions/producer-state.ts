@@ -49,13 +49,13 @@ export function lastSequenceOf(first: number, count: number): number {
 export class ProducerState implements LogFold {
   /** Insertion order is order of last use: the first one is the longest idle. */
   readonly #producers = new Map<bigint, ProducerEntry>()
-  readonly #expirationMs: number
+  readonly #expirationMs: () => number
   readonly #now: () => number
   /** Offsets below are part of the state; replay of an entry below is skipped. */
   #upTo = 0
   #log: { readonly endOffset: number } | undefined
 
-  constructor(options: { expirationMs: number; now: () => number }) {
+  constructor(options: { expirationMs: () => number; now: () => number }) {
     this.#expirationMs = options.expirationMs
     this.#now = options.now
   }
@@ -143,7 +143,7 @@ export class ProducerState implements LogFold {
   }
 
   #dropExpired(): void {
-    const horizon = this.#now() - this.#expirationMs
+    const horizon = this.#now() - this.#expirationMs()
     for (const [id, entry] of this.#producers) {
       if (entry.lastUsedMs >= horizon) return
       this.#producers.delete(id)

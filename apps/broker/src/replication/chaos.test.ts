@@ -1,6 +1,12 @@
 import { SeededRandom } from '@milena/storage-engine/testing'
 import { describe, expect, it } from 'vitest'
-import { MemoryCluster, propose, valuesOf, type MemoryShard } from './testing/memory-cluster.ts'
+import {
+  MemoryCluster,
+  propose,
+  valuesOf,
+  type MemoryClusterOptions,
+  type MemoryShard
+} from './testing/memory-cluster.ts'
 
 const VOTERS = [1000, 2000, 3000]
 const STEPS = 60
@@ -97,26 +103,37 @@ class Run {
   }
 }
 
-describe('a group under power cuts, killed processes and cut cables', () => {
-  it.each([1, 2, 3, 4, 5, 6, 7, 8])(
-    'loses nothing that was committed, and ends the same everywhere (seed %i)',
-    async seed => {
-      const cluster = await MemoryCluster.start(VOTERS, {
-        seed,
-        slowMs: 20,
-        network: { path: { latencyMs: 1, jitterMs: 3 } }
-      })
-      const run = new Run(cluster, seed)
-      for (const shard of cluster.shards) await run.open(shard)
-      await cluster.elect('g')
-      for (let step = 0; step < STEPS; step++) await run.step()
-      await run.end()
-      const [first, ...others] = await cluster.during(
-        Promise.all(cluster.shards.map(shard => valuesOf(shard.group('g').log)))
-      )
-      for (const other of others) expect(other).toEqual(first)
-      expect(run.acknowledged.size).toBeGreaterThan(10)
-      for (const [offset, value] of run.acknowledged) expect(first?.[offset]).toBe(value)
-    }
+/** Steps of a run, then peace: everything acknowledged is everywhere. */
+async function checkRun(seed: number, host: NonNullable<MemoryClusterOptions['host']> = {}): Promise<void> {
+  const cluster = await MemoryCluster.start(VOTERS, {
+    seed,
+    slowMs: 20,
+    network: { path: { latencyMs: 1, jitterMs: 3 } },
+    host
+  })
+  const run = new Run(cluster, seed)
+  for (const shard of cluster.shards) await run.open(shard)
+  await cluster.elect('g')
+  for (let step = 0; step < STEPS; step++) await run.step()
+  await run.end()
+  const [first, ...others] = await cluster.during(
+    Promise.all(cluster.shards.map(shard => valuesOf(shard.group('g').log)))
   )
+  for (const other of others) expect(other).toEqual(first)
+  expect(run.acknowledged.size).toBeGreaterThan(10)
+  for (const [offset, value] of run.acknowledged) expect(first?.[offset]).toBe(value)
+}
+
+describe('a group under power cuts, killed processes and cut cables', () => {
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])('loses nothing that was committed, and ends the same everywhere (seed %i)', seed =>
+    checkRun(seed)
+  )
+
+  it.each([9, 10, 11])('does the same when replicas that catch up are throttled (seed %i)', async seed => {
+    let asked = 0
+    const limits = [{ key: 'all', bytesPerSecond: 300 }]
+    const limitsOf = (): typeof limits => (asked++, limits)
+    await checkRun(seed, { throttle: { limitsOf } })
+    expect(asked).toBeGreaterThan(0)
+  })
 })

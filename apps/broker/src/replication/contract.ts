@@ -18,7 +18,8 @@
  *   one transaction.
  *
  * Bounds: entries that arrive while the store has no room are dropped, Raft sends them again; reads for followers that lag
- * are limited to `catchUpBytesPerSecond`, so that they do not disturb the tail.
+ * are limited to `catchUpBytesPerSecond`, so that they do not disturb the tail, and to what operators say
+ * (catch-up-throttle.ts).
  */
 import type { Log, LogFold, LogOptions } from '@milena/storage-engine'
 

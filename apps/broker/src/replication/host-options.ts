@@ -1,6 +1,7 @@
 /** What the host of all replicas of a shard takes from the world. */
 import type { PeerNetwork, Scheduler } from '@milena/shard-scheduler'
 import type { LogStore } from '@milena/storage-engine'
+import type { CatchUpThrottle } from './catch-up-throttle.ts'
 import type { BrokerId } from './contract.ts'
 
 /** Structured log sink; a pino logger fits. */
@@ -21,6 +22,8 @@ export interface ReplicaHostOptions {
   readonly log: ReplicationLog
   /** Bytes a second read from disk for replicas that lag. Default 128 MiB. */
   readonly catchUpBytesPerSecond?: number
+  /** Rates for single replicas that are not in sync. Default none. */
+  readonly throttle?: CatchUpThrottle
   /** See `ReplicatedLog.inSync`. Default 30,000. */
   readonly lagMsMax?: number
 }

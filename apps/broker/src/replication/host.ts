@@ -96,6 +96,7 @@ class Host implements ReplicaHost, GroupHost {
     this.#outbox = new Outbox({
       network,
       catchUpBytesPerSecond: options.catchUpBytesPerSecond ?? CATCH_UP_BYTES_PER_SECOND,
+      throttle: options.throttle,
       schedule: () => this.#scheduleTurn(),
       unreadable: (group, offset) => this.#noteUnreadable(group, offset)
     })
@@ -293,14 +294,12 @@ class Host implements ReplicaHost, GroupHost {
   }
 
   #onTimer(): void {
-    const nowMs = this.#options.scheduler.now()
-    const elapsedMs = nowMs - this.#tickedMs
-    const ticks = Math.floor(elapsedMs / TICK_MS)
+    const ticks = Math.floor((this.#options.scheduler.now() - this.#tickedMs) / TICK_MS)
     if (ticks <= 0) return
     this.#tickedMs += ticks * TICK_MS
     this.#run(() => {
       for (let count = 0; count < Math.min(ticks, TICKS_PER_TURN_MAX); count++) this.#onTick()
-      this.#outbox.refill(elapsedMs)
+      this.#outbox.refill(ticks * TICK_MS)
     })
   }
 

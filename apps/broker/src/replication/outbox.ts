@@ -3,9 +3,11 @@
  * lane, appends the bulk lane, so that heartbeats pass where no more data does.
  *
  * Entries are read at the end of the turn, at most one read a follower of a group at a time; a read from disk is waited for, and
- * such reads are limited in rate, all together, so that replicas that catch up do not disturb those that are at the end.
+ * such reads are limited in rate, all together, so that replicas that catch up do not disturb those that are at the end. What
+ * operators have throttled waits for its budget as well.
  */
 import type { PeerNetwork } from '@milena/shard-scheduler'
+import { CatchUpBudgets, type CatchUpLimit, type CatchUpThrottle } from './catch-up-throttle.ts'
 import type { BrokerId } from './contract.ts'
 import { readRun, type ReadRun, type RunOutcome } from './group/entry-run.ts'
 import { ExchangeWriter, type EntryRun, type Outgoing } from './wire/exchange-codec.ts'
@@ -41,6 +43,7 @@ export interface OutboxOptions {
   readonly network: PeerNetwork
   /** Bytes a second that are read from disk for other replicas. */
   readonly catchUpBytesPerSecond: number
+  readonly throttle: CatchUpThrottle | undefined
   /** Asks for `flush` at the end of the turn. */
   readonly schedule: () => void
   readonly unreadable: (group: Group, offset: number) => void
@@ -50,16 +53,18 @@ export class Outbox {
   readonly #options: OutboxOptions
   readonly #boxes = new Map<BrokerId, PeerBox>()
   #wanted: { readonly group: Group; readonly wanted: SendEntries }[] = []
-  /** Sends that wait until reading from disk is allowed again. */
-  #delayed: { readonly group: Group; readonly wanted: SendEntries }[] = []
+  /** Sends that wait until they are allowed again, by follower. A newer one takes the place of another, which the node gave up. */
+  #delayed = new Map<string, { readonly group: Group; readonly wanted: SendEntries }>()
   /** Bytes that may still be read from disk now. */
   #allowance: number
+  readonly #budgets: CatchUpBudgets
   /** Followers whose last read came from disk. */
   readonly #cold = new Set<string>()
 
   constructor(options: OutboxOptions) {
     this.#options = options
     this.#allowance = options.catchUpBytesPerSecond
+    this.#budgets = new CatchUpBudgets(options.throttle)
   }
 
   send(group: GroupKey, to: BrokerId, message: Outgoing): void {
@@ -90,14 +95,15 @@ export class Outbox {
     this.#add(group, to, message, run)
   }
 
-  /** Ticks go by: reading from disk is allowed again. */
+  /** Ticks go by: what waited may be allowed by now. */
   refill(elapsedMs: number): void {
     const perSecond = this.#options.catchUpBytesPerSecond
     this.#allowance = Math.min(perSecond, this.#allowance + (perSecond * elapsedMs) / 1000)
-    if (this.#allowance <= 0 || this.#delayed.length === 0) return
+    this.#budgets.refill(elapsedMs)
+    if (this.#delayed.size === 0) return
     const delayed = this.#delayed
-    this.#delayed = []
-    for (const { group, wanted } of delayed) this.sendEntries(group, wanted)
+    this.#delayed = new Map()
+    for (const { group, wanted } of delayed.values()) this.sendEntries(group, wanted)
   }
 
   /** The end of the turn: everything leaves. */
@@ -116,7 +122,7 @@ export class Outbox {
   #read(group: Group, wanted: SendEntries): void {
     const follower = `${group.name} ${wanted.to}`
     if (this.#allowance <= 0 && this.#cold.has(follower)) {
-      this.#delayed.push({ group, wanted })
+      this.#delayed.set(follower, { group, wanted })
       return
     }
     const { writes, log } = group
@@ -125,16 +131,30 @@ export class Outbox {
       void writes.whenIdle().then(() => this.sendEntries(group, wanted))
       return
     }
-    const outcome = readRun(log, writes.marks, wanted.range, wanted.bytesMax)
+    const limits = this.#budgets.limitsFor(group, brokerOf(wanted.to))
+    const bytesMax = this.#budgets.take(limits, wanted.bytesMax)
+    if (bytesMax === 0) {
+      this.#delayed.set(follower, { group, wanted })
+      return
+    }
+    const outcome = readRun(log, writes.marks, wanted.range, bytesMax)
     if (!(outcome instanceof Promise)) {
       this.#cold.delete(follower)
+      this.#settle(limits, bytesMax, outcome)
       return this.#deliver(group, wanted, outcome)
     }
     this.#cold.add(follower)
     void outcome.then(result => {
       if (result.kind === 'run') this.#allowance -= result.run.byteCount
+      this.#settle(limits, bytesMax, result)
       this.#deliver(group, wanted, result)
     })
+  }
+
+  /** What was read costs what it is, more or less than was taken for it. */
+  #settle(limits: readonly CatchUpLimit[], taken: number, outcome: RunOutcome): void {
+    if (limits.length === 0) return
+    this.#budgets.giveBack(limits, taken - (outcome.kind === 'run' ? outcome.run.byteCount : 0))
   }
 
   #deliver(group: Group, wanted: SendEntries, outcome: RunOutcome): void {

@@ -2,7 +2,8 @@
  * The settings of a broker: Kafka's names where Kafka has the setting, otherwise a name of our own with its unit in the text.
  *
  * They come from, each overriding the one before: defaults, a YAML file (`--config`), `-o key=value`, and the short options of
- * `milena start`. Unknown names and illegal values stop the start with a message that names every one of them.
+ * `milena start`. Unknown names and illegal values stop the start with a message that names every one of them. Those that are
+ * marked `dynamic` can be changed later, for one broker or for all (dynamic-settings.ts).
  */
 import { boolean, integer, list, long, LONG_MAX, string, type ValuesOf } from './definition.ts'
 
@@ -72,14 +73,16 @@ export const brokerSettings = {
     doc: 'Where consumers that say their rack read from (KIP-392): the leader (empty), or an in-sync replica in their rack.'
   }),
   'auto.leader.rebalance.enable': boolean(true, {
-    doc: 'Hand leadership back to preferred leaders. May be changed for the cluster while it runs.'
+    dynamic: 'cluster',
+    doc: 'Hand leadership back to preferred leaders.'
   }),
   'leader.imbalance.check.interval.seconds': integer(30, {
     min: 1,
     doc: 'Seconds between two looks at whether preferred leaders lead.'
   }),
   'partition.balancer.enable': boolean(true, {
-    doc: 'Move replicas from loaded shards and decommissioned nodes to others. May be changed for the cluster while it runs.'
+    dynamic: 'cluster',
+    doc: 'Move replicas from loaded shards and decommissioned nodes to others.'
   }),
   'partition.balancer.moves.max': integer(20, {
     min: 1,
@@ -95,20 +98,44 @@ export const brokerSettings = {
     doc: 'Partitions that one shard accepts; creating more is refused with the number.'
   }),
 
-  'message.max.bytes': integer(1_048_588, { min: 0, unit: 'bytes', doc: 'Default of max.message.bytes.' }),
-  'log.segment.bytes': integer(128 * MIB, { min: MIB, unit: 'bytes', doc: 'Default of segment.bytes.' }),
-  'log.roll.ms': long(604_800_000n, { min: 1, unit: 'ms', doc: 'Default of segment.ms.' }),
-  'log.index.interval.bytes': integer(4096, { min: 0, unit: 'bytes', doc: 'Default of index.interval.bytes.' }),
+  'min.insync.replicas': integer(1, {
+    min: 1,
+    unit: 'count',
+    dynamic: 'broker',
+    doc: 'Default of the topic setting of that name.'
+  }),
+  'message.max.bytes': integer(1_048_588, {
+    min: 0,
+    unit: 'bytes',
+    dynamic: 'broker',
+    doc: 'Default of max.message.bytes.'
+  }),
+  'log.segment.bytes': integer(128 * MIB, {
+    min: MIB,
+    unit: 'bytes',
+    dynamic: 'broker',
+    doc: 'Default of segment.bytes.'
+  }),
+  'log.roll.ms': long(604_800_000n, { min: 1, unit: 'ms', dynamic: 'broker', doc: 'Default of segment.ms.' }),
+  'log.index.interval.bytes': integer(4096, {
+    min: 0,
+    unit: 'bytes',
+    dynamic: 'broker',
+    doc: 'Default of index.interval.bytes.'
+  }),
   'log.message.timestamp.type': string('CreateTime', {
+    dynamic: 'broker',
     oneOf: ['CreateTime', 'LogAppendTime'],
     doc: 'Default of message.timestamp.type.'
   }),
   'log.message.timestamp.before.max.ms': long(LONG_MAX, {
+    dynamic: 'broker',
     min: 0,
     unit: 'ms',
     doc: 'Default of message.timestamp.before.max.ms.'
   }),
   'log.message.timestamp.after.max.ms': long(3_600_000n, {
+    dynamic: 'broker',
     min: 0,
     unit: 'ms',
     doc: 'Default of message.timestamp.after.max.ms.'
@@ -116,6 +143,7 @@ export const brokerSettings = {
   'producer.id.expiration.ms': integer(86_400_000, {
     min: 1,
     unit: 'ms',
+    dynamic: 'broker',
     doc: 'How long the state of an idle idempotent producer is kept.'
   }),
 
@@ -140,9 +168,15 @@ export const brokerSettings = {
     unit: 'bytes',
     doc: 'Request bytes in flight on a shard before it stops reading from sockets.'
   }),
-  'max.connections': integer(10_000, { min: 1, unit: 'count', doc: 'Connections a shard accepts.' }),
+  'max.connections': integer(10_000, {
+    min: 1,
+    unit: 'count',
+    dynamic: 'broker',
+    doc: 'Connections a shard accepts.'
+  }),
   'max.connections.per.ip': integer(10_000, {
     min: 1,
+    dynamic: 'broker',
     unit: 'count',
     doc: 'Connections a shard accepts from one address.'
   }),

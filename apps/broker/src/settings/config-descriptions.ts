@@ -1,10 +1,33 @@
-/** Settings as DescribeConfigs shows them: value, type, meaning, and where the value comes from. */
-import type { ConfigDescription, ConfigResource, ConfigsPort, ConfigsView, ConfigType } from '@milena/gateway'
+/**
+ * The gateway's configs port: settings as DescribeConfigs shows them (value, type, meaning, where the value comes from), and
+ * their changes, which go to the controller.
+ */
+import type {
+  ConfigAlteration,
+  ConfigAlterationResult,
+  ConfigDescription,
+  ConfigResource,
+  ConfigsPort,
+  ConfigsView,
+  ConfigType
+} from '@milena/gateway'
 import type { ClusterState } from '../controller/cluster-state.ts'
+import { ControllerUnavailableError, type ControllerClient } from '../controller/controller-client.ts'
 import { brokerSettings, type BrokerSettingName, type BrokerSettings } from './broker-settings.ts'
-import { formatValue, type Definition, type SettingValue } from './definition.ts'
-import { SOURCE_DEFAULT, SOURCE_DYNAMIC_CLUSTER, SOURCE_STATIC_BROKER, SOURCE_TOPIC } from './sources.ts'
-import { topicSettings, topicSettingSynonyms, type TopicSettingName } from './topic-settings.ts'
+import type { Definition, SettingValue } from './definition.ts'
+import { changedSettings, dynamicDefinition, throttleSettings, type ThrottleSettingName } from './dynamic-settings.ts'
+import {
+  brokerOrigins,
+  changedOrigins,
+  effectiveTopicOrigin,
+  topicOrigins,
+  type SettingLayers,
+  type SettingOrigin
+} from './setting-chain.ts'
+import { topicSettings, type TopicSettingName } from './topic-settings.ts'
+
+/** How long a change may take, ms; the requests say nothing of it. */
+const ALTER_DEADLINE_MS = 10_000
 
 const TYPES: Readonly<Record<Definition<SettingValue>['type'], ConfigType>> = {
   boolean: 1,
@@ -15,81 +38,107 @@ const TYPES: Readonly<Record<Definition<SettingValue>['type'], ConfigType>> = {
   list: 7
 }
 
-type Synonym = ConfigDescription['synonyms'][number]
+const topicNames = Object.keys(topicSettings) as TopicSettingName[]
+const brokerNames = Object.keys(brokerSettings) as BrokerSettingName[]
+const throttleNames = Object.keys(throttleSettings) as ThrottleSettingName[]
+
+export interface ShardConfigsOptions {
+  /** What this broker was started with. */
+  readonly settings: BrokerSettings
+  /** As clients know it. */
+  readonly brokerId: number
+  readonly state: () => ClusterState
+  readonly controller: ControllerClient
+}
 
 export class ShardConfigs implements ConfigsPort {
-  readonly #settings: BrokerSettings
-  readonly #state: () => ClusterState
+  readonly #options: ShardConfigsOptions
 
-  constructor(settings: BrokerSettings, state: () => ClusterState) {
-    this.#settings = settings
-    this.#state = state
+  constructor(options: ShardConfigsOptions) {
+    this.#options = options
   }
 
   describe(resources: readonly ConfigResource[]): Promise<readonly ConfigsView[]> {
-    return Promise.resolve(resources.map(resource => this.#describe(resource)))
+    const { settings: start, brokerId, state } = this.#options
+    const layers = { start, ...changedSettings(state(), brokerId) }
+    return Promise.resolve(resources.map(resource => this.#describe(resource, layers)))
   }
 
-  #describe({ type, name }: ConfigResource): ConfigsView {
+  async alter(
+    alterations: readonly ConfigAlteration[],
+    { validateOnly }: { validateOnly: boolean }
+  ): Promise<readonly ConfigAlterationResult[]> {
+    try {
+      return await this.#options.controller.ask('alterConfigs', { alterations, validateOnly }, ALTER_DEADLINE_MS)
+    } catch (error) {
+      if (!(error instanceof ControllerUnavailableError)) throw error
+      const message = 'The controller could not be reached in time.'
+      return alterations.map(() => ({ kind: 'refused', error: 'REQUEST_TIMED_OUT', message }))
+    }
+  }
+
+  #describe({ type, name }: ConfigResource, layers: SettingLayers): ConfigsView {
     switch (type) {
       case 'topic': {
-        const topic = this.#state().topics.get(name)
+        const topic = this.#options.state().topics.get(name)
         if (topic === undefined) return { kind: 'refused', error: 'UNKNOWN_TOPIC_OR_PARTITION', message: null }
-        const names = Object.keys(topicSettings) as TopicSettingName[]
-        return { kind: 'done', configs: names.map(setting => this.#topicSetting(setting, topic.configs)) }
+        return { kind: 'done', configs: topicNames.map(each => describeTopicSetting(each, topic.configs, layers)) }
       }
-      case 'broker': {
-        const names = Object.keys(brokerSettings) as BrokerSettingName[]
-        if (name !== '') return { kind: 'done', configs: names.map(setting => this.#brokerSetting(setting)) }
-        const changed = names.filter(setting => this.#state().configs[setting] !== undefined)
-        return { kind: 'done', configs: changed.map(setting => this.#brokerSetting(setting)) }
-      }
+      case 'broker':
+        return { kind: 'done', configs: name === '' ? describeCluster(layers) : describeBroker(layers) }
       case 'brokerLogger':
       case 'clientMetrics':
       case 'group':
         return { kind: 'done', configs: [] }
     }
   }
+}
 
-  #topicSetting(name: TopicSettingName, overrides: Readonly<Record<string, string>>): ConfigDescription {
-    const definition: Definition<SettingValue> = topicSettings[name]
-    const own = overrides[name]
-    const synonym = topicSettingSynonyms[name] as BrokerSettingName | undefined
-    const inherited = synonym === undefined ? [] : this.#brokerSynonyms(synonym)
-    const fallback = { name, value: formatValue(definition.default), source: SOURCE_DEFAULT }
-    const chain: Synonym[] = [...(own === undefined ? [] : [{ name, value: own, source: SOURCE_TOPIC }]), ...inherited]
-    return describeOne(name, definition, chain[0] ?? fallback, chain, false)
-  }
+function describeTopicSetting(
+  name: TopicSettingName,
+  overrides: Readonly<Record<string, string>>,
+  layers: SettingLayers
+): ConfigDescription {
+  const origins = topicOrigins(name, overrides, layers)
+  return describeOne(name, topicSettings[name], effectiveTopicOrigin(name, origins), origins, false)
+}
 
-  #brokerSetting(name: BrokerSettingName): ConfigDescription {
-    const definition: Definition<SettingValue> = brokerSettings[name]
-    const chain = this.#brokerSynonyms(name)
-    const fallback = { name, value: formatValue(definition.default), source: SOURCE_DEFAULT }
-    return describeOne(name, definition, chain[0] ?? fallback, chain, true)
-  }
+function describeBroker(layers: SettingLayers): ConfigDescription[] {
+  const standing = brokerNames.map(name => {
+    const origins = brokerOrigins(name, layers)
+    return describeOne(
+      name,
+      brokerSettings[name],
+      origins[0],
+      origins,
+      dynamicDefinition(name, 'cluster') === undefined
+    )
+  })
+  return [...standing, ...throttleNames.flatMap(name => describeChanged(name, layers))]
+}
 
-  /** The setting of a broker: changed for the cluster, given at its start, default. */
-  #brokerSynonyms(name: BrokerSettingName): Synonym[] {
-    const definition: Definition<SettingValue> = brokerSettings[name]
-    const changed = this.#state().configs[name]
-    const value = formatValue(this.#settings[name])
-    const byDefault = formatValue(definition.default)
-    return [
-      ...(changed === undefined ? [] : [{ name, value: changed, source: SOURCE_DYNAMIC_CLUSTER }]),
-      ...(value === byDefault ? [] : [{ name, value, source: SOURCE_STATIC_BROKER }]),
-      { name, value: byDefault, source: SOURCE_DEFAULT }
-    ]
-  }
+/** What was set for all brokers, and nothing else. */
+function describeCluster({ cluster }: SettingLayers): ConfigDescription[] {
+  return [...brokerNames, ...throttleNames].flatMap(name => describeChanged(name, { broker: {}, cluster }))
+}
+
+/** A setting with only what it was given at run time; nothing when it was not. */
+function describeChanged(name: string, changed: Pick<SettingLayers, 'broker' | 'cluster'>): [ConfigDescription] | [] {
+  const origins = changedOrigins(name, changed)
+  const definition = dynamicDefinition(name, 'cluster')
+  const [effective] = origins
+  return effective === undefined || definition === undefined
+    ? []
+    : [describeOne(name, definition, effective, origins, false)]
 }
 
 function describeOne(
   name: string,
   definition: Definition<SettingValue>,
-  effective: Synonym,
-  synonyms: readonly Synonym[],
+  { value, source }: SettingOrigin,
+  synonyms: readonly SettingOrigin[],
   readOnly: boolean
 ): ConfigDescription {
-  const { value, source } = effective
   const { doc } = definition
   return { name, value, source, readOnly, sensitive: false, type: TYPES[definition.type], documentation: doc, synonyms }
 }

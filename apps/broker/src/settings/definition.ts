@@ -2,9 +2,9 @@
  * How a setting is defined, and how text becomes its value.
  *
  * One definition a setting: type, default, unit, range and documentation stand together, and everything else (validation at
- * start, the generated documentation, DescribeConfigs later) is read off it. Values from a file, from `-o key=value` and from
- * CreateTopics all come through `parseValue`, so a wrong one is refused with the same words everywhere (Kafka's words where
- * Kafka has the check: tools show them to people).
+ * start, the generated documentation, DescribeConfigs, what may change at run time) is read off it. Values from a file, from
+ * `-o key=value`, from CreateTopics and from AlterConfigs all come through `parseValue`, so a wrong one is refused with the same
+ * words everywhere (Kafka's words where Kafka has the check: tools show them to people).
  */
 
 export type SettingValue = boolean | number | bigint | string | readonly string[]
@@ -19,6 +19,13 @@ export interface Definition<T extends SettingValue> {
   readonly max?: number | bigint
   /** Legal strings, or legal elements of a list. */
   readonly oneOf?: readonly string[]
+  /** What type and range do not say: why a value that is otherwise legal is refused, in Kafka's words. */
+  check?(value: T): string | undefined
+  /**
+   * Brokers' settings only: it can be changed while the broker runs, for single brokers as well (`broker`) or for all of them
+   * together (`cluster`). Only what is really looked at again may say so; without it a change needs a restart.
+   */
+  readonly dynamic?: 'broker' | 'cluster'
   readonly doc: string
   /** `effective`: changes what the broker does. `stored`: kept and echoed, has no effect here (the doc says why or since when). */
   readonly effect: 'effective' | 'stored'
@@ -29,9 +36,12 @@ export type Definitions = { readonly [name: string]: Definition<SettingValue> }
 /** The typed values of a table of definitions, under the same names. */
 export type ValuesOf<D extends Definitions> = { readonly [K in keyof D]: D[K] extends Definition<infer T> ? T : never }
 
-type Details = Pick<Definition<SettingValue>, 'unit' | 'min' | 'max' | 'oneOf' | 'doc'> & { readonly stored?: boolean }
+type Details<T extends SettingValue> = Pick<
+  Definition<T>,
+  'unit' | 'min' | 'max' | 'oneOf' | 'check' | 'dynamic' | 'doc'
+> & { readonly stored?: boolean }
 
-function define<T extends SettingValue>(type: Definition<T>['type'], value: T, details: Details): Definition<T> {
+function define<T extends SettingValue>(type: Definition<T>['type'], value: T, details: Details<T>): Definition<T> {
   const { stored, ...rest } = details
   return { type, default: value, ...rest, effect: stored === true ? 'stored' : 'effective' }
 }
@@ -40,20 +50,29 @@ const INT_MAX = 2_147_483_647
 /** Kafka's "never" for durations and counts. */
 export const LONG_MAX = 9_223_372_036_854_775_807n
 
-export const boolean = (value: boolean, details: Details): Definition<boolean> => define('boolean', value, details)
-export const integer = (value: number, details: Details): Definition<number> =>
+export const boolean = (value: boolean, details: Details<boolean>): Definition<boolean> =>
+  define('boolean', value, details)
+export const integer = (value: number, details: Details<number>): Definition<number> =>
   define('int', value, { min: -INT_MAX - 1, max: INT_MAX, ...details })
-export const long = (value: bigint, details: Details): Definition<bigint> =>
+export const long = (value: bigint, details: Details<bigint>): Definition<bigint> =>
   define('long', value, { min: -LONG_MAX - 1n, max: LONG_MAX, ...details })
-export const double = (value: number, details: Details): Definition<number> => define('double', value, details)
-export const string = (value: string, details: Details): Definition<string> => define('string', value, details)
-export const list = (value: readonly string[], details: Details): Definition<readonly string[]> =>
+export const double = (value: number, details: Details<number>): Definition<number> => define('double', value, details)
+export const string = (value: string, details: Details<string>): Definition<string> => define('string', value, details)
+export const list = (value: readonly string[], details: Details<readonly string[]>): Definition<readonly string[]> =>
   define('list', value, details)
 
 export type ParseOutcome = { readonly value: SettingValue } | { readonly problem: string }
 
 /** Turns text into the value of a setting, or says in one sentence why it cannot be. */
 export function parseValue(name: string, definition: Definition<SettingValue>, text: string): ParseOutcome {
+  const outcome = parseTyped(name, definition, text)
+  const why = 'value' in outcome ? definition.check?.(outcome.value) : undefined
+  if (why === undefined || !('value' in outcome)) return outcome
+  const shown = typeof outcome.value === 'object' ? `[${outcome.value.join(', ')}]` : String(outcome.value)
+  return { problem: `Invalid value ${shown} for configuration ${name}: ${why}` }
+}
+
+function parseTyped(name: string, definition: Definition<SettingValue>, text: string): ParseOutcome {
   const refuse = (why: string): ParseOutcome => ({ problem: `Invalid value ${text} for configuration ${name}: ${why}` })
   const trimmed = text.trim()
   switch (definition.type) {
@@ -66,6 +85,11 @@ export function parseValue(name: string, definition: Definition<SettingValue>, t
     case 'long': {
       if (!/^[+-]?\d+$/.test(trimmed)) return refuse(`Not a number of type ${definition.type.toUpperCase()}`)
       const exact = BigInt(trimmed)
+      if (definition.type === 'int' && (exact > INT_MAX || exact < -INT_MAX - 1))
+        return refuse('Not a number of type INT')
+      if (definition.type === 'long' && (exact > LONG_MAX || exact < -LONG_MAX - 1n)) {
+        return refuse('Not a number of type LONG')
+      }
       const range = outOfRange(definition, exact)
       if (range !== undefined) return refuse(range)
       return { value: definition.type === 'int' ? Number(exact) : exact }
@@ -84,10 +108,14 @@ export function parseValue(name: string, definition: Definition<SettingValue>, t
     }
     case 'list': {
       const items = trimmed === '' ? [] : trimmed.split(',').map(item => item.trim())
+      if (items.includes('')) return { problem: `Configuration '${name}' values must not be empty.` }
       const stranger = items.find(item => definition.oneOf !== undefined && !definition.oneOf.includes(item))
-      if (stranger !== undefined) return refuse(`String must be one of: ${definition.oneOf?.join(', ')}`)
-      if (new Set(items).size !== items.length) return refuse('Configuration value must not contain duplicates')
-      return { value: items }
+      if (stranger !== undefined) {
+        const words = definition.oneOf?.join(', ')
+        return { problem: `Invalid value ${stranger} for configuration ${name}: String must be one of: ${words}` }
+      }
+      // What is there twice counts once, as in Kafka.
+      return { value: [...new Set(items)] }
     }
   }
 }

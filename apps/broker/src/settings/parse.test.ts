@@ -79,7 +79,7 @@ describe('listeners', () => {
 describe('topic settings', () => {
   it('fall back to the broker and say where a value is from', () => {
     const broker = parseBrokerSettings(new Map([['message.max.bytes', '2000000']]))
-    const views = describeTopicConfigs({ 'retention.ms': '5' }, broker)
+    const views = describeTopicConfigs({ 'retention.ms': '5' }, { start: broker, broker: {}, cluster: {} })
     const view = (name: string): unknown => views.find(config => config.name === name)
     expect(views).toHaveLength(Object.keys(topicSettings).length)
     expect(view('retention.ms')).toMatchObject({ value: '5', source: 1 })

@@ -1,32 +1,21 @@
-/** A topic's settings as clients see them (CreateTopics v5+, DescribeConfigs): value and where it comes from. */
+/** A topic's settings: as clients see them (CreateTopics v5+: value and where it comes from), and as typed values. */
 import type { ConfigView } from '@milena/gateway'
 import type { BrokerSettings, BrokerSettingName } from './broker-settings.ts'
-import { brokerSettings } from './broker-settings.ts'
-import { defaultsOf, formatValue, parseValue, type SettingValue } from './definition.ts'
-import { SOURCE_DEFAULT, SOURCE_STATIC_BROKER, SOURCE_TOPIC } from './sources.ts'
+import { defaultsOf, parseValue, type SettingValue } from './definition.ts'
+import { effectiveTopicOrigin, topicOrigins, type SettingLayers } from './setting-chain.ts'
 import { topicSettings, topicSettingSynonyms, type TopicSettingName, type TopicSettings } from './topic-settings.ts'
 
 const names = Object.keys(topicSettings) as TopicSettingName[]
 
 /** Every setting of a topic with its effective value. `overrides` were validated before. */
-export function describeTopicConfigs(
-  overrides: Readonly<Record<string, string>>,
-  settings: BrokerSettings
-): ConfigView[] {
+export function describeTopicConfigs(overrides: Readonly<Record<string, string>>, layers: SettingLayers): ConfigView[] {
   return names.map(name => {
-    const own = overrides[name]
-    const inherited = inheritedValue(name, settings)
-    return {
-      name,
-      value: own ?? formatValue(inherited.value),
-      readOnly: false,
-      source: own !== undefined ? SOURCE_TOPIC : inherited.source,
-      sensitive: false
-    }
+    const { value, source } = effectiveTopicOrigin(name, topicOrigins(name, overrides, layers))
+    return { name, value, readOnly: false, source, sensitive: false }
   })
 }
 
-/** The effective, typed settings of a topic. */
+/** The effective, typed settings of a topic. `settings`: the broker's, as they are now. */
 export function resolveTopicSettings(
   overrides: Readonly<Record<string, string>>,
   settings: BrokerSettings
@@ -35,14 +24,9 @@ export function resolveTopicSettings(
   for (const name of names) {
     const own = overrides[name]
     const outcome = own === undefined ? undefined : parseValue(name, topicSettings[name], own)
-    values[name] = outcome !== undefined && 'value' in outcome ? outcome.value : inheritedValue(name, settings).value
+    const synonym = topicSettingSynonyms[name] as BrokerSettingName | undefined
+    if (outcome !== undefined && 'value' in outcome) values[name] = outcome.value
+    else if (synonym !== undefined) values[name] = settings[synonym]
   }
   return values as unknown as TopicSettings
-}
-
-function inheritedValue(name: TopicSettingName, settings: BrokerSettings): { value: SettingValue; source: number } {
-  const synonym = topicSettingSynonyms[name] as BrokerSettingName | undefined
-  if (synonym === undefined) return { value: topicSettings[name].default, source: SOURCE_DEFAULT }
-  const value = settings[synonym]
-  return { value, source: value === brokerSettings[synonym].default ? SOURCE_DEFAULT : SOURCE_STATIC_BROKER }
 }

@@ -15,7 +15,12 @@ export const topicSettings = {
     doc: 'What happens to old data: delete, compact, both, or nothing (empty). Retention and compaction do not run yet.',
     stored: true
   }),
-  'compression.gzip.level': integer(-1, { min: -1, max: 9, doc: 'Level for gzip, -1 for its default.', stored: true }),
+  'compression.gzip.level': integer(-1, {
+    check: level =>
+      level === -1 || (level >= 1 && level <= 9) ? undefined : 'Value must be between 1 and 9 or equal to -1',
+    doc: 'Level for gzip, -1 for its default.',
+    stored: true
+  }),
   'compression.lz4.level': integer(9, { min: 1, max: 17, doc: 'Level for lz4.', stored: true }),
   'compression.type': string('producer', {
     oneOf: ['uncompressed', 'zstd', 'lz4', 'snappy', 'gzip', 'producer'],
@@ -48,11 +53,14 @@ export const topicSettings = {
     stored: true
   }),
   'follower.replication.throttled.replicas': list([], {
-    doc: 'Replicas whose catching up is throttled.',
-    stored: true
+    check: value => throttledReplicasProblem('follower.replication.throttled.replicas', value),
+    doc: 'Replicas whose catching up is limited to follower.replication.throttled.rate of their broker: partition:broker, comma separated, or * for all.'
   }),
   'index.interval.bytes': integer(4096, { unit: 'bytes', min: 0, doc: 'Bytes between entries of the sparse index.' }),
-  'leader.replication.throttled.replicas': list([], { doc: 'Replicas whose leader is throttled.', stored: true }),
+  'leader.replication.throttled.replicas': list([], {
+    check: value => throttledReplicasProblem('leader.replication.throttled.replicas', value),
+    doc: 'Replicas that, when they lead, send to those that catch up within leader.replication.throttled.rate of their broker: partition:broker, comma separated, or * for all.'
+  }),
   'local.retention.bytes': long(-2n, {
     unit: 'bytes',
     min: -2,
@@ -101,8 +109,7 @@ export const topicSettings = {
   'min.insync.replicas': integer(1, {
     unit: 'count',
     min: 1,
-    doc: 'Replicas that acks=all needs. One replica exists per partition until replication lands.',
-    stored: true
+    doc: 'Replicas that must hold a record before acks=all is answered; never more than a partition has.'
   }),
   preallocate: boolean(false, { doc: 'Preallocate segments. Segments always are, in steps.', stored: true }),
   'remote.log.copy.disable': boolean(false, { doc: 'Stop copying to the remote tier.', stored: true }),
@@ -149,6 +156,17 @@ export const topicSettingSynonyms: Partial<Record<TopicSettingName, string>> = {
   'message.timestamp.after.max.ms': 'log.message.timestamp.after.max.ms',
   'message.timestamp.before.max.ms': 'log.message.timestamp.before.max.ms',
   'message.timestamp.type': 'log.message.timestamp.type',
+  'min.insync.replicas': 'min.insync.replicas',
   'segment.bytes': 'log.segment.bytes',
   'segment.ms': 'log.roll.ms'
+}
+
+/** Elements of the lists of throttled replicas. */
+const THROTTLED_REPLICA = /^\d+:\d+$/
+
+function throttledReplicasProblem(name: string, replicas: readonly string[]): string | undefined {
+  if ((replicas.length === 1 && replicas[0] === '*') || replicas.every(one => THROTTLED_REPLICA.test(one))) {
+    return undefined
+  }
+  return `${name} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...`
 }

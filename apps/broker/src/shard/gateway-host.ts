@@ -3,11 +3,12 @@ import type { AdministrationPort, createGateway, GatewayHost, LogDirsPort } from
 import type { LogStore } from '@milena/storage-engine'
 import { ProducerIdBlocks } from '../cluster/producer-ids.ts'
 import type { ShardCluster } from '../cluster/shard-cluster.ts'
-import { brokerIdOf, nodeOf, type ClusterState } from '../controller/cluster-state.ts'
+import type { ClusterState } from '../controller/cluster-state.ts'
 import type { ControllerClient } from '../controller/controller-client.ts'
 import type { PartitionTable } from '../partitions/partition-table.ts'
 import { ShardConfigs } from '../settings/config-descriptions.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
+import { LiveSettings, shownBrokerId } from '../settings/dynamic-settings.ts'
 import type { BrokerClock } from '../system-clock.ts'
 
 /** Room in the store below which connections stop reading requests. */
@@ -29,8 +30,10 @@ export interface GatewayHostParts {
 
 export function gatewayHost(parts: GatewayHostParts): GatewayHost {
   const { brokerId, settings, state, store, table, cluster, controller, administration, logDirs, clock, log } = parts
+  const shownId = shownBrokerId(settings, brokerId)
+  const live = new LiveSettings(settings, brokerId)
   return {
-    brokerId: settings.addressing === 'node' ? brokerIdOf(nodeOf(brokerId), 0) : brokerId,
+    brokerId: shownId,
     cluster,
     partitions: table,
     producerIds: new ProducerIdBlocks(controller),
@@ -45,8 +48,12 @@ export function gatewayHost(parts: GatewayHostParts): GatewayHost {
         })
     },
     administration,
-    configs: new ShardConfigs(settings, state),
+    configs: new ShardConfigs({ settings, brokerId: shownId, state, controller }),
     logDirs,
+    connectionLimits: () => {
+      const now = live.at(state())
+      return { maxConnections: now['max.connections'], maxConnectionsPerIp: now['max.connections.per.ip'] }
+    },
     admission: {
       // A store that failed or is full refuses appends by itself: only a busy one makes clients wait.
       get open() {
@@ -67,8 +74,6 @@ export function gatewaySettings(
     queuedRequestBytesMax: settings['queued.max.request.bytes'],
     receiveBufferBytesMax: settings['queued.max.request.bytes'],
     connectionsMaxIdleMs: settings['connections.max.idle.ms'],
-    maxConnections: settings['max.connections'],
-    maxConnectionsPerIp: settings['max.connections.per.ip'],
     fetchMaxBytes: settings['fetch.max.bytes'],
     fetchSessionsMax: settings['max.incremental.fetch.session.cache.slots']
   }

@@ -3,6 +3,7 @@ import { openStore, type Disk, type LogFold, type LogStore, type StateBackend } 
 import type { PeerNetwork } from '@milena/shard-scheduler'
 import type { Logger } from 'pino'
 import { batchFormat } from '../partitions/batch-format.ts'
+import type { CatchUpThrottle } from '../replication/catch-up-throttle.ts'
 import type { ReplicaHost } from '../replication/contract.ts'
 import { openReplicaHost } from '../replication/host.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
@@ -21,6 +22,8 @@ export interface StorageOptions {
   readonly foldOf: (logName: string) => LogFold | undefined
   /** Nothing will become durable any more. */
   readonly onFailed: () => void
+  /** Rates for replicas that catch up. */
+  readonly throttle: CatchUpThrottle
   readonly clock: BrokerClock
   readonly soon: (callback: () => void) => void
   readonly log: Logger
@@ -69,6 +72,7 @@ export async function openStorage(options: StorageOptions): Promise<ShardStorage
     scheduler: { now: clock.monotonic, nextTurn: options.soon, after: clock.after },
     random: options.random,
     log,
+    throttle: options.throttle,
     lagMsMax: settings['replica.lag.time.max.ms']
   })
   return { store, replicas }

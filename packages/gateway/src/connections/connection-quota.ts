@@ -1,14 +1,17 @@
-/** Counts open connections, in total and per remote address, against `max.connections` and `max.connections.per.ip`. */
+/**
+ * Counts open connections, in total and per remote address, against `max.connections` and `max.connections.per.ip`. Limits that
+ * fall close nothing: they hold for who comes next.
+ */
+import type { ConnectionLimits } from '../ports.ts'
 
 export class ConnectionQuota {
-  readonly #connectionsMax: number
-  readonly #perAddressMax: number
+  readonly #limits: () => ConnectionLimits
   readonly #perAddress = new Map<string, number>()
   #count = 0
 
-  constructor(connectionsMax: number, perAddressMax: number) {
-    this.#connectionsMax = connectionsMax
-    this.#perAddressMax = perAddressMax
+  /** `limits`: those that hold now. */
+  constructor(limits: () => ConnectionLimits) {
+    this.#limits = limits
   }
 
   get count(): number {
@@ -18,7 +21,8 @@ export class ConnectionQuota {
   /** Counts a connection from `address` in; false when that would be one too many. */
   enter(address: string): boolean {
     const fromAddress = this.#perAddress.get(address) ?? 0
-    if (this.#count >= this.#connectionsMax || fromAddress >= this.#perAddressMax) return false
+    const { maxConnections, maxConnectionsPerIp } = this.#limits()
+    if (this.#count >= maxConnections || fromAddress >= maxConnectionsPerIp) return false
     this.#count++
     this.#perAddress.set(address, fromAddress + 1)
     return true

@@ -1,6 +1,7 @@
 import { apis, errorCode } from '@milena/wire-protocol'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type GatewaySettings, OWN_BUFFER_IDLE_MS } from '../settings.ts'
+import { MemoryHost } from '../testing/memory-host.ts'
 import type { RawClient } from '../testing/raw-client.ts'
 import { ServedGateway } from '../testing/served-gateway.ts'
 import { testBatch } from '../testing/test-batch.ts'
@@ -246,6 +247,20 @@ test('connections above max.connections and max.connections.per.ip are closed on
     expect((await next.request(apis.apiVersions, 4, software)).errorCode).toBe(0)
     await served.stop()
   }
+})
+
+test('limits of connections that the host changes hold for the next one', async () => {
+  const limits = { maxConnections: 2, maxConnectionsPerIp: 2 }
+  const host = Object.assign(new MemoryHost(), { connectionLimits: () => limits })
+  served = await ServedGateway.start({}, host)
+  await Promise.all([served.connect(), served.connect()])
+  expect(await (await served.connect()).nextFrame()).toBeNull()
+  limits.maxConnections = limits.maxConnectionsPerIp = 3
+  const next = await served.connect()
+  expect((await next.request(apis.apiVersions, 4, software)).errorCode).toBe(0)
+  limits.maxConnections = 1
+  expect(await (await served.connect()).nextFrame()).toBeNull()
+  expect((await next.request(apis.apiVersions, 4, software)).errorCode).toBe(0)
 })
 
 test('an idle connection is closed after connections.max.idle.ms, a busy one is not', async () => {

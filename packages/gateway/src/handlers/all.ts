@@ -4,6 +4,7 @@
  */
 import { type AnyHandler, anyHandler } from '../handler.ts'
 import type { AdministrationPort, ConfigsPort, GatewayHost, LogDirsPort } from '../ports.ts'
+import { alterConfigsHandler } from './administration/alter-configs.ts'
 import { alterPartitionReassignmentsHandler } from './administration/alter-partition-reassignments.ts'
 import { createTopicsHandler } from './create-topics.ts'
 import { deleteTopicsHandler } from './delete-topics.ts'
@@ -15,6 +16,7 @@ import { describeTopicPartitionsHandler } from './describe-topic-partitions.ts'
 import { electLeadersHandler } from './administration/elect-leaders.ts'
 import { fetchHandler } from './fetch.ts'
 import { findCoordinatorHandler } from './find-coordinator.ts'
+import { incrementalAlterConfigsHandler } from './administration/incremental-alter-configs.ts'
 import { initProducerIdHandler } from './init-producer-id.ts'
 import { listOffsetsHandler } from './list-offsets.ts'
 import { listPartitionReassignmentsHandler } from './administration/list-partition-reassignments.ts'
@@ -45,7 +47,11 @@ const withAdministration = (port: AdministrationPort): readonly AnyHandler[] => 
   anyHandler(unregisterBrokerHandler(port))
 ]
 
-const withConfigs = (port: ConfigsPort): readonly AnyHandler[] => [anyHandler(describeConfigsHandler(port))]
+const withConfigs = (port: ConfigsPort): readonly AnyHandler[] => [
+  anyHandler(describeConfigsHandler(port)),
+  anyHandler(alterConfigsHandler(port)),
+  anyHandler(incrementalAlterConfigsHandler(port))
+]
 
 const withLogDirs = (port: LogDirsPort): readonly AnyHandler[] => [anyHandler(describeLogDirsHandler(port))]
 

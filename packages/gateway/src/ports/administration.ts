@@ -112,8 +112,8 @@ export type ConfigResourceType = 'topic' | 'broker' | 'brokerLogger' | 'clientMe
 export interface ConfigResource {
   readonly type: ConfigResourceType
   /**
-   * A topic that this shard's view shows; the host's own broker id as text, or '' with type `broker` for what was set for all
-   * brokers; the name of a subscription or group.
+   * A topic (to describe: one that this shard's view shows); the host's own broker id in decimal, or '' with type `broker` for
+   * what was set for all brokers; the name of a subscription or group.
    */
   readonly name: string
 }
@@ -134,9 +134,34 @@ export interface ConfigDescription extends ConfigView {
 
 export type ConfigsView = { readonly kind: 'done'; readonly configs: readonly ConfigDescription[] } | Refusal
 
+/** What is to become of one setting. `append` and `subtract`: elements of a list, comma separated (KIP-339). */
+export type ConfigOperation =
+  | { readonly kind: 'set' | 'append' | 'subtract'; readonly name: string; readonly value: string }
+  | { readonly kind: 'delete'; readonly name: string }
+
+export interface ConfigAlteration {
+  readonly resource: ConfigResource
+  /** `replace`: what no operation names goes back to its default; all operations are `set` then. */
+  readonly mode: 'incremental' | 'replace'
+  /** No name twice. */
+  readonly operations: readonly ConfigOperation[]
+}
+
+export type ConfigAlterationResult = { readonly kind: 'done' } | Refusal
+
 export interface ConfigsPort {
   /** Every setting of each resource; one result a resource, in order. The gateway picks what the client asked for. */
   describe(resources: readonly ConfigResource[]): Promise<readonly ConfigsView[]>
+  /**
+   * Changes settings: all operations of a resource or none of them; one result a resource, in order. Topics may be ones that do
+   * not exist. Resolves when the changes are durable and this shard shows them. Errors: INVALID_CONFIG for names and values of
+   * topics, INVALID_REQUEST for those of brokers and what cannot change while a broker runs, UNKNOWN_TOPIC_OR_PARTITION.
+   * `validateOnly`: the same answers, and nothing changes.
+   */
+  alter(
+    alterations: readonly ConfigAlteration[],
+    options: { validateOnly: boolean }
+  ): Promise<readonly ConfigAlterationResult[]>
 }
 
 /** A data folder of this broker. */

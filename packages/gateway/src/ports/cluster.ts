@@ -79,7 +79,7 @@ export interface ConfigView {
   readonly name: string
   readonly value: string | null
   readonly readOnly: boolean
-  /** Kafka's DescribeConfigs source: 1 dynamic topic, 4 static broker, 5 default. */
+  /** Kafka's DescribeConfigs source: 1 dynamic topic, 2 dynamic broker, 3 dynamic default broker, 4 static broker, 5 default. */
   readonly source: number
   readonly sensitive: boolean
 }

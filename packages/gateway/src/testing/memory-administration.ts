@@ -4,6 +4,8 @@
  */
 import type {
   AdministrationPort,
+  ConfigAlteration,
+  ConfigAlterationResult,
   ConfigDescription,
   ConfigResource,
   ConfigsPort,
@@ -100,10 +102,20 @@ export class MemoryConfigs implements ConfigsPort {
   configs: ConfigDescription[] = []
   /** Resources that were asked for, one list a call. */
   readonly calls: (readonly ConfigResource[])[] = []
+  /** Changes that were asked for, one a call. */
+  readonly alterations: { readonly alterations: readonly ConfigAlteration[]; readonly validateOnly: boolean }[] = []
 
   describe(resources: readonly ConfigResource[]): Promise<readonly ConfigsView[]> {
     this.calls.push(resources)
     return Promise.resolve(resources.map(() => this.refusal ?? { kind: 'done', configs: this.configs }))
+  }
+
+  alter(
+    alterations: readonly ConfigAlteration[],
+    { validateOnly }: { validateOnly: boolean }
+  ): Promise<readonly ConfigAlterationResult[]> {
+    this.alterations.push({ alterations, validateOnly })
+    return Promise.resolve(alterations.map(() => this.refusal ?? { kind: 'done' }))
   }
 }
 

@@ -1,6 +1,7 @@
 /** Kafka's own command-line tools, as an operator uses them. */
 import { installKafka, missingForKafka, runKafkaTool, type KafkaTool } from '@milena/bench'
 import { demand, type Client, type Context } from '../client.ts'
+import { configChecks } from './kafka-configs.ts'
 
 async function tool(context: Context, name: KafkaTool, args: readonly string[], input = ''): Promise<string> {
   const result = await runKafkaTool(name, ['--bootstrap-server', context.bootstrap, ...args], {
@@ -189,6 +190,7 @@ export const kafkaTools: Client = {
         })
         demand(result.code === 0 && /Cluster ID: \S+/.test(result.stdout), result.stdout + result.stderr)
       }
-    }
+    },
+    ...configChecks
   ]
 }

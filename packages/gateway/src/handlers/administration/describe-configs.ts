@@ -11,23 +11,15 @@ import {
   type ResponseInput
 } from '@milena/wire-protocol'
 import type { Handler, RequestContext } from '../../handler.ts'
-import type { ConfigDescription, ConfigResource, ConfigResourceType, ConfigsPort } from '../../ports.ts'
+import type { ConfigDescription, ConfigResource, ConfigsPort } from '../../ports.ts'
 import { topicNameProblem } from '../../topic-names.ts'
+import { configResourceTypes, isBrokerId } from './config-resources.ts'
 
 type Request = RequestOf<typeof apis.describeConfigs>
 type RequestedResource = Request['resources'][number]
 type Response = ResponseInput<typeof apis.describeConfigs>
 type Result = NonNullable<Response['results']>[number]
 type Config = NonNullable<Result['configs']>[number]
-
-/** Kafka's numbers of resource types. */
-const TYPES: ReadonlyMap<number, ConfigResourceType> = new Map([
-  [2, 'topic'],
-  [4, 'broker'],
-  [8, 'brokerLogger'],
-  [16, 'clientMetrics'],
-  [32, 'group']
-])
 
 interface Problem {
   readonly error: ErrorName
@@ -71,7 +63,7 @@ export function describeConfigsHandler(configs: ConfigsPort): Handler<typeof api
 
 function resourceOf(context: RequestContext, requested: RequestedResource): ConfigResource | Problem {
   const { resourceName: name } = requested
-  const type = TYPES.get(requested.resourceType)
+  const type = configResourceTypes.get(requested.resourceType)
   const invalid = (message: string): Problem => ({ error: 'INVALID_REQUEST', message })
   switch (type) {
     case undefined:
@@ -79,14 +71,14 @@ function resourceOf(context: RequestContext, requested: RequestedResource): Conf
     case 'topic':
       return topicProblem(context, name) ?? { type, name }
     case 'broker':
-      if (name !== '' && !isBrokerId(name)) return invalid('Broker id must be an integer')
+      if (name !== '' && !isBrokerId(name)) return invalid(`Broker id must be an integer, but it is: ${name}`)
       if (name !== '' && Number(name) !== context.host.brokerId) {
         return invalid(`Unexpected broker id, expected ${context.host.brokerId} or empty string, but received ${name}`)
       }
       return { type, name }
     case 'brokerLogger':
       if (name === '') return invalid('Broker id must not be empty')
-      if (!isBrokerId(name)) return invalid('Broker id must be an integer')
+      if (!isBrokerId(name)) return invalid(`Broker id must be an integer, but it is: ${name}`)
       if (Number(name) !== context.host.brokerId) {
         return invalid(`Unexpected broker id, expected ${context.host.brokerId} but received ${name}`)
       }
@@ -96,11 +88,6 @@ function resourceOf(context: RequestContext, requested: RequestedResource): Conf
     case 'group':
       return name === '' ? invalid('Group name must not be empty') : { type, name }
   }
-}
-
-/** An int32 in decimal, the only form in which brokers are named. */
-function isBrokerId(name: string): boolean {
-  return /^[+-]?\d{1,10}$/.test(name)
 }
 
 function topicProblem(context: RequestContext, name: string): Problem | null {
