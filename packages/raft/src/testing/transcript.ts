@@ -141,7 +141,9 @@ function recover(world: World, left: readonly number[], next: number, print: (li
   const plan = planRecovery(left.map(id => world.report(id)))
   if (plan.kind !== 'recover') return print(plan.kind)
   const { survivor, term, lost, knownCommit } = plan
-  print(`from ${survivor.id} up to ${idText(survivor.last)} in term ${term}, lost ${lost.join()}, committed ${knownCommit}`)
+  print(
+    `from ${survivor.id} up to ${idText(survivor.last)} in term ${term}, lost ${lost.join()}, committed ${knownCommit}`
+  )
   world.recover(survivor.id, next, term)
 }
 

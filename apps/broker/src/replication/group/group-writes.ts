@@ -98,6 +98,11 @@ export class GroupWrites {
     return this.#steps.length === 0
   }
 
+  /** All that Raft believes is on the disk. */
+  get isSettled(): boolean {
+    return this.idle && !this.#isVoid && this.#options.log.flushedOffset === this.#endOffset
+  }
+
   /** Bytes of records that wait here as copies. */
   get bytesHeld(): number {
     return this.#bytesHeld
@@ -286,6 +291,8 @@ export class GroupWrites {
   async #cutLog(offset: number, marks: Marks): Promise<void> {
     const { log } = this.#options
     await log.truncate(offset)
+    // The next life's marks are not to be overwritten.
+    if (this.#stopped) return
     if (marks.count !== this.#savedMarks.count || marks.items.at(-1) !== this.#savedMarks.items.at(-1))
       await this.#putMarks(marks)
   }
