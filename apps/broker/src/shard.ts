@@ -30,6 +30,7 @@ import type { NodeIdentity } from './data-folder.ts'
 import { ShardLogDirs } from './partitions/log-dirs.ts'
 import { logName, PartitionTable } from './partitions/partition-table.ts'
 import { RemotePartition, serveRemotePartitions } from './partitions/remote-partition.ts'
+import { UncleanRecovery } from './recovery/unclean-recovery.ts'
 import type { ReplicaHost, ReplicatedLog } from './replication/contract.ts'
 import { gatewayHost, gatewaySettings } from './shard/gateway-host.ts'
 import { confirmMetadata, CONTROLLER_SHARD, openController } from './shard/open-controller.ts'
@@ -218,6 +219,7 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
     state: () => replica.state,
     failed: () => store.failure !== undefined
   })
+  const recovery = new UncleanRecovery({ replica, replicas, cluster, leaders, controller, calls, clock })
   const administration = new ShardAdministration({ replica, cluster, controller, elections, byNode })
   return {
     brokerId,
@@ -232,7 +234,7 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
       administration,
       logDirs
     }),
-    operations: new ClusterOperations({ settings, replica, cluster, leaders, controller, elections }),
+    operations: new ClusterOperations({ settings, replica, cluster, leaders, controller, elections, recovery }),
     store,
     replicas,
     confirmed,
