@@ -130,9 +130,18 @@ export interface Question {
   readonly deadlineMs: number
 }
 
-/** What became of it. `revision`: of the leader's state when it answered. */
+/**
+ * What became of it. `revision`: of the leader's state when it answered; `recovery`: the last unclean recovery of the controller
+ * that the leader (`leader`) is of.
+ */
 export type Reply =
-  | { readonly kind: 'answer'; readonly revision: number; readonly answer: unknown }
+  | {
+      readonly kind: 'answer'
+      readonly revision: number
+      readonly recovery: number
+      readonly leader: number
+      readonly answer: unknown
+    }
   | { readonly kind: 'notLeader'; readonly leader: number | undefined }
   /** No leader could be asked in time. */
   | { readonly kind: 'unavailable' }

@@ -142,6 +142,8 @@ export interface ReplicatedLog {
   readonly self: BrokerId
   /** Raft's term, Kafka's leader epoch. */
   readonly term: number
+  /** Number of the last unclean recovery that this replica is of; 0: none. */
+  readonly recovery: number
   readonly role: 'leader' | 'follower' | 'candidate'
   readonly leader: BrokerId | undefined
   /**
@@ -207,10 +209,10 @@ export interface ReplicaHost {
   ): Promise<ReplicatedLog[]>
   /**
    * Brings a replica that is open in line with an unclean recovery: as the survivor it goes on alone with all that it holds,
-   * otherwise it begins anew. Nothing when it is of that recovery, or a later one, already. Resolves when that is durable;
-   * never when the store fails.
+   * otherwise it begins anew. Nothing when it is of that recovery, or a later one, already. `isPart`: it is known to have been
+   * added since; that is only noted. Resolves when that is durable; never when the store fails.
    */
-  recover(name: string, recovery: GroupRecovery): Promise<void>
+  recover(name: string, recovery: GroupRecovery, isPart?: boolean): Promise<void>
   /** What is left of these groups here; those that are not open are left out. */
   report(names: readonly string[]): ReadonlyMap<string, ReplicaReport>
   /** Forgets groups and all they hold, durably; unknown names are passed over. */

@@ -192,8 +192,8 @@ class Host implements ReplicaHost, GroupHost {
       group.standEagerly()
   }
 
-  recover(name: string, recovery: GroupRecovery): Promise<void> {
-    return this.#lives.recover(this.#groups.get(name), recovery)
+  recover(name: string, recovery: GroupRecovery, isPart = false): Promise<void> {
+    return this.#lives.recover(this.#groups.get(name), recovery, isPart)
   }
 
   report(names: readonly string[]): ReadonlyMap<string, ReplicaReport> {

@@ -8,6 +8,7 @@
  */
 import type { GroupRecovery, GroupRequest } from '../contract.ts'
 import type { ReplicationLog } from '../host-options.ts'
+import { encodeRecovery, recoveryKey } from '../kept/group-state.ts'
 import type { StateWriter } from '../kept/state-writer.ts'
 import type { GroupParts } from './group-host.ts'
 import type { Group } from './group.ts'
@@ -50,10 +51,11 @@ export class GroupLives {
   }
 
   /** See `ReplicaHost.recover`. */
-  recover(group: Group | undefined, recovery: GroupRecovery): Promise<void> {
+  recover(group: Group | undefined, recovery: GroupRecovery, isPart: boolean): Promise<void> {
     if (group === undefined) return Promise.resolve()
     return this.#change(group, async () => {
       if (group.recovery >= recovery.number) return
+      if (isPart) return this.#note(group, recovery.number)
       const { name } = group
       const survives = recovery.survivor === group.self
       group.halt()
@@ -70,6 +72,11 @@ export class GroupLives {
       }
       await this.#reopen(group, { ...group.request, recovery }, survives ? 'goesOn' : 'forgotten')
     })
+  }
+
+  async #note(group: Group, number: number): Promise<void> {
+    await this.#options.state.putAll(new Map([[recoveryKey(group.name), encodeRecovery(number)]]))
+    group.recovery = number
   }
 
   async #reopen(group: Group, request: GroupRequest, change: LifeChange): Promise<void> {
