@@ -3,8 +3,8 @@
  *
  *     new ones become learners ──► they catch up ──► joint membership ──► the target (Raft leaves the joint one by itself)
  *
- * A group that only grows does not wait for all of the new ones: whoever is there becomes a voter, the rest as they come. So a
- * group that was recovered from one replica is safe again as soon as a second one is back.
+ * A group that only grows does not wait for all of the new ones: whoever is there becomes a voter, the rest as they come, and so
+ * do learners. A group that was recovered from one replica is safe again as soon as a second one is back.
  *
  * Targets are brokers; which replica a broker's is, is known from the membership or from the broker itself (a replica that waits
  * to be added says its id again and again). One that came back under a new id takes the place of its former life the same way.
@@ -53,7 +53,7 @@ export class MembershipChange {
     if (!group.leads) return false
     if (membership.kind === 'joint' || !group.membershipCertain) return undefined
     const voters = idsOf(group, membership, this.#votersNow(group, membership))
-    const learners = idsOf(group, membership, this.targets.learners)
+    const learners = idsOf(group, membership, present(group, membership, this.targets.learners))
     if (voters === undefined || learners === undefined) return undefined
     if (sameMembers(voters, membership.voters) && sameMembers(learners, membership.learners)) return undefined
     const members = [...membership.voters, ...membership.learners]
@@ -74,7 +74,7 @@ export class MembershipChange {
   #votersNow(group: ChangingGroup, membership: Extract<Membership, { kind: 'simple' }>): readonly BrokerId[] {
     const { voters } = this.targets
     const grows = membership.voters.every(voter => voters.includes(brokerOf(voter)))
-    return grows ? voters.filter(broker => idOf(group, membership, broker) !== undefined) : voters
+    return grows ? present(group, membership, voters) : voters
   }
 
   #isReached(group: ChangingGroup, membership: Extract<Membership, { kind: 'simple' }>): boolean {
@@ -107,6 +107,15 @@ function idsOf(
     ids.push(id)
   }
   return ids
+}
+
+/** Those of whom a replica is known. */
+function present(
+  group: ChangingGroup,
+  membership: Extract<Membership, { kind: 'simple' }>,
+  brokers: readonly BrokerId[]
+): readonly BrokerId[] {
+  return brokers.filter(broker => idOf(group, membership, broker) !== undefined)
 }
 
 function idOf(
