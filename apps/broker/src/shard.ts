@@ -149,7 +149,13 @@ export async function startShard(
     log.info({ brokerId: shard.brokerId, listeners: listeners.map(l => l.name) }, 'shard serves')
   })
   const waited = new Promise<void>(resolve => void clock.after(JOIN_WAIT_MS, resolve))
-  await Promise.race([serving, waited])
+  try {
+    await Promise.race([serving, waited])
+  } catch (error) {
+    // It can never take part: whoever starts the next one finds everything free.
+    await shard.close()
+    throw error
+  }
   return {
     serving,
     operations: shard.operations,
@@ -219,7 +225,16 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
     state: () => replica.state,
     failed: () => store.failure !== undefined
   })
-  const recovery = new UncleanRecovery({ replica, replicas, cluster, leaders, controller, calls, clock })
+  const recovery = new UncleanRecovery({
+    replica,
+    replicas,
+    cluster,
+    leaders,
+    controller,
+    calls,
+    known: identity.nodes,
+    clock
+  })
   const administration = new ShardAdministration({ replica, cluster, controller, elections, byNode })
   return {
     brokerId,

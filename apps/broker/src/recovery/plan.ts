@@ -16,6 +16,8 @@ import { lossInWords } from './words.ts'
 
 /** What is known besides the survey. */
 export interface RecoverySubject {
+  /** What an offset of the log counts. */
+  readonly unit: 'record' | 'command'
   /** Number of the last recovery; 0: none. */
   readonly recovered: number
   /** What the last leader that was heard of said. */
@@ -68,8 +70,10 @@ export type GroupPlan =
 
 export function planGroup(subject: RecoverySubject, found: Survey): GroupPlan {
   const { reports } = found
-  if (reports.some(({ role }) => role === 'leader')) return { kind: 'healthy' }
-  const sound = reports.filter(({ state }) => state === 'sound')
+  // Others have not heard of the last recovery, or are about to carry it out.
+  const present = reports.filter(({ recovery }) => recovery === subject.recovered)
+  if (present.some(({ role }) => role === 'leader')) return { kind: 'healthy' }
+  const sound = present.filter(({ state }) => state === 'sound')
   const plan = planRecovery(sound.flatMap(asRaftSees), subject.leadership?.term)
   if (plan.kind === 'quorum') return { kind: 'healthy' }
   const reason = whyNotNow(subject, found)
@@ -92,7 +96,7 @@ export function planGroup(subject: RecoverySubject, found: Survey): GroupPlan {
         ? null
         : { brokerId: leadership.leader, leaderEpoch: leadership.term, inSync: leadership.inSync }
   }
-  return { kind: 'recoverable', ...cost, words: lossInWords(cost) }
+  return { kind: 'recoverable', ...cost, words: lossInWords(cost, subject.unit) }
 }
 
 function asRaftSees({ replica, term, last, commitIndex, membership }: ReplicaReport): SurvivorReport[] {

@@ -45,6 +45,8 @@ export interface UncleanRecoveryOptions {
   readonly leaders: LeaderTable
   readonly controller: ControllerClient
   readonly calls: ShardCalls
+  /** Nodes of the cluster as this one remembered them when it started, itself included. */
+  readonly known: readonly { readonly nodeId: number }[]
   readonly clock: { monotonic(): number; after(delayMs: number, callback: () => void): () => void }
 }
 
@@ -163,7 +165,10 @@ export class UncleanRecovery {
     const found = await survey(subjects, this.#surveying)
     const planned = subjects.map((subject): Planned => {
       const leadership = this.#options.leaders.leadershipOf(subject.group)
-      return { subject, plan: planGroup({ recovered: subject.recovered, leadership }, found.get(subject.group)!) }
+      return {
+        subject,
+        plan: planGroup({ unit: 'record', recovered: subject.recovered, leadership }, found.get(subject.group)!)
+      }
     })
     const digest = digestOf(
       planned.flatMap(({ subject, plan }) => (plan.kind === 'recoverable' ? [{ name: subject.group, plan }] : []))
@@ -204,13 +209,16 @@ export class UncleanRecovery {
   }
 
   async #controllerPlan(): Promise<GroupPlan> {
-    const { replica, leaders } = this.#options
-    const hosts = controllerHosts(replica.state)
+    const { replica, leaders, known } = this.#options
+    const hosts = controllerHosts(replica.state, known)
     const found = (await survey([{ group: CONTROLLER_LOG_NAME, hosts }], this.#surveying)).get(CONTROLLER_LOG_NAME)!
     // Of several lives only the last one counts: others are of before a recovery.
     const recovered = Math.max(0, ...found.reports.map(({ recovery }) => recovery))
     const reports = found.reports.filter(({ recovery }) => recovery === recovered)
-    return planGroup({ recovered, leadership: leaders.leadershipOf(CONTROLLER_LOG_NAME) }, { ...found, reports })
+    return planGroup(
+      { unit: 'command', recovered, leadership: leaders.leadershipOf(CONTROLLER_LOG_NAME) },
+      { ...found, reports }
+    )
   }
 
   /** Who leads in a term from `term` on, -1 when nobody is known. */
@@ -228,9 +236,13 @@ export class UncleanRecovery {
   }
 }
 
-/** The first shards of all nodes. */
-function controllerHosts(state: ClusterState): number[] {
-  return [...state.nodes.keys()].map(nodeId => brokerIdOf(nodeId, 0))
+/**
+ * The first shards of all nodes. Without metadata: of those that were known at the start. A controller's replica that was
+ * restarted alone does not know what of its log is committed, and shows nothing.
+ */
+function controllerHosts(state: ClusterState, known: readonly { readonly nodeId: number }[]): number[] {
+  const nodeIds = state.nodes.size > 0 ? [...state.nodes.keys()] : known.map(({ nodeId }) => nodeId)
+  return nodeIds.map(nodeId => brokerIdOf(nodeId, 0))
 }
 
 function showPlans({ planned, moreCount, digest }: Plans): object {
