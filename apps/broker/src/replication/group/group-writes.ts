@@ -14,7 +14,7 @@
 import type { Entry, EntryId, Index } from '@milena/raft'
 import type { Log, LogFold, LogStore } from '@milena/storage-engine'
 import type { GroupSnapshots } from '../contract.ts'
-import { finishInstall } from './group-install.ts'
+import { finishInstall } from '../lives/group-install.ts'
 import { encodeInstall, encodeMarks, installKey, marksKey, voidKey, type PendingInstall } from '../kept/group-state.ts'
 import type { Marks } from '../kept/marks.ts'
 import type { StateWriter } from '../kept/state-writer.ts'

@@ -10,8 +10,8 @@ import type { GroupRecovery, GroupRequest } from '../contract.ts'
 import type { ReplicationLog } from '../host-options.ts'
 import { encodeRecovery, recoveryKey } from '../kept/group-state.ts'
 import type { StateWriter } from '../kept/state-writer.ts'
-import type { GroupParts } from './group-host.ts'
-import type { Group } from './group.ts'
+import type { GroupParts } from '../group/group-host.ts'
+import type { Group } from '../group/group.ts'
 import { stateOfNewLife } from './open-groups.ts'
 
 export interface GroupLivesOptions {
