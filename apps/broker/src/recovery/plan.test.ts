@@ -91,6 +91,10 @@ describe('a recovery plan', () => {
     const { words } = recoverable({ reports: [report(3000, { committedOffset: 120 })], unreachable: [1000, 2000] })
     expect(words).toContain('Lost for certain: offsets 100 to 119, committed and held by nobody who is left.')
     expect(words.join(' ')).toMatch(/acknowledged from offset 120 on/)
+    const failed = report(1000, { state: 'failed', committedOffset: 111, endOffset: 90 })
+    const known = recoverable({ reports: [report(3000), failed], unreachable: [2000] })
+    expect(known.knownCommittedOffset).toBe(111)
+    expect(known.words.join(' ')).toMatch(/Lost for certain: offsets 100 to 110, /)
   })
 
   it('says when the survivor was not in sync, holds nothing, or holds what cannot be read', () => {

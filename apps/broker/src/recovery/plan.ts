@@ -90,7 +90,8 @@ export function planGroup(subject: RecoverySubject, found: Survey): GroupPlan {
     lost: unlisted.filter(id => found.unreachable.includes(id)),
     unusable: unlisted.flatMap(id => unusable(id, found)),
     kept: { startOffset: best.startOffset, endOffset: best.endOffset },
-    knownCommittedOffset: Math.max(...sound.map(({ committedOffset }) => committedOffset)),
+    // Who cannot go on may still know.
+    knownCommittedOffset: Math.max(...present.map(({ committedOffset }) => committedOffset)),
     lastLeader:
       leadership === undefined || leadership.leader < 0
         ? null
