@@ -20,11 +20,12 @@ import { readExchange, type Received } from './wire/exchange-codec.ts'
 import { encodePromised, groupKeys, LOST_KEY, voteKey } from './kept/group-state.ts'
 import type { GroupHost, GroupParts, SaveHardState, SendEntries, SendRepair, SendSnapshot } from './group/group-host.ts'
 import { Group } from './group/group.ts'
+import { endWithin } from './group/handover.ts'
 import { GroupLives } from './lives/group-lives.ts'
 import { openGroups, type OpenGroupsOptions } from './lives/open-groups.ts'
 import { reportsOf } from './group/replica-report.ts'
 import { Outbox, RAFT_CHANNEL } from './outbox.ts'
-import type { ReplicaHostOptions } from './host-options.ts'
+import { CATCH_UP_BYTES_PER_SECOND, LAG_MS_MAX, type ReplicaHostOptions } from './host-options.ts'
 import { brokerOf } from './kept/replica-ids.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { decodeTransfer, handOver, SNAPSHOT_SERVICE } from './group/snapshots.ts'
@@ -42,10 +43,6 @@ const TICKS_PER_TURN_MAX = 2
 const SYNC_CHECK_TICKS = 20
 /** Bytes of records, of all groups, that may wait as copies for room in the store. */
 const HELD_BYTES_MAX = 32 * 1024 * 1024
-/** Default of `catchUpBytesPerSecond`. */
-const CATCH_UP_BYTES_PER_SECOND = 128 * 1024 * 1024
-/** Default of `lagMsMax`: Kafka's replica.lag.time.max.ms. */
-const LAG_MS_MAX = 30_000
 
 export type { ReplicaHostOptions } from './host-options.ts'
 
@@ -476,7 +473,6 @@ class Host implements ReplicaHost, GroupHost {
   // ---- the end ----
 
   async drainLeadership(deadlineMs: number): Promise<void> {
-    const { scheduler } = this.#options
     this.abstaining = true
     const moves: Promise<unknown>[] = []
     this.#run(() => {
@@ -485,11 +481,7 @@ class Host implements ReplicaHost, GroupHost {
         if (target !== undefined) moves.push(group.transferLeadership(target))
       }
     })
-    if (moves.length === 0) return
-    let cancel = (): void => undefined
-    const deadline = new Promise<void>(resolve => (cancel = scheduler.after(deadlineMs, resolve)))
-    await Promise.race([Promise.all(moves), deadline])
-    cancel()
+    if (moves.length > 0) await endWithin(Promise.all(moves), deadlineMs, this.#options.scheduler)
   }
 
   close(): Promise<void> {

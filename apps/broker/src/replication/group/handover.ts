@@ -1,5 +1,6 @@
 /** Handing leadership of a group to another replica on purpose; one at a time. */
 import type { RaftNode } from '@milena/raft'
+import type { Scheduler } from '@milena/shard-scheduler'
 import type { BrokerId } from '../contract.ts'
 import { voterOn } from './roster.ts'
 
@@ -38,4 +39,12 @@ export class Handover {
     this.#resolve?.(done)
     this.#resolve = undefined
   }
+}
+
+/** Resolves when the handovers have ended, or after `deadlineMs`. */
+export async function endWithin(handovers: Promise<unknown>, deadlineMs: number, scheduler: Scheduler): Promise<void> {
+  let cancel = (): void => undefined
+  const deadline = new Promise<void>(resolve => (cancel = scheduler.after(deadlineMs, resolve)))
+  await Promise.race([handovers, deadline])
+  cancel()
 }
