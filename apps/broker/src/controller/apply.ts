@@ -14,15 +14,7 @@ import {
   type PartitionState,
   type TopicState
 } from './cluster-state.ts'
-import type {
-  Command,
-  CommandResult,
-  ConfigChange,
-  Move,
-  NodeRefusal,
-  PartitionKey,
-  Recovery
-} from './commands.ts'
+import type { Command, CommandResult, ConfigChange, Move, NodeRefusal, PartitionKey, Recovery } from './commands.ts'
 
 interface Step {
   readonly state: ClusterState
