@@ -97,21 +97,29 @@ export async function startEmbeddedNode(options: EmbeddedNodeOptions): Promise<E
       log
     })
   }
-  // Shard 0 first: it has the controller, and with node addressing its port is everybody's.
-  const first = await start(0)
-  const others = await Promise.all(Array.from({ length: shardCount - 1 }, (_, i) => start(i + 1)))
-  const shards = [first, ...others]
+  const release = async (): Promise<void> => {
+    await Promise.all(networks.map(peers => peers.close()))
+    await Promise.all(meshes.map(mesh => mesh.close()))
+    await Promise.all(disks.map(disk => disk.close()))
+  }
+  let shards: readonly [Shard, ...Shard[]]
+  try {
+    // Shard 0 first: it has the controller, and with node addressing its port is everybody's.
+    const first = await start(0)
+    shards = [first, ...(await Promise.all(Array.from({ length: shardCount - 1 }, (_, i) => start(i + 1))))]
+  } catch (error) {
+    await release()
+    throw error
+  }
   const [bootstrap] = listeners
   const host = bootstrap?.host === '' ? '127.0.0.1' : (bootstrap?.host ?? '')
   return {
     addresses: [...new Set(ports.get(bootstrap?.name ?? '') ?? [])].map(port => `${host}:${port}`),
-    operations: first.operations,
+    operations: shards[0].operations,
     status: () => shards.map(shard => shard.status()),
     stop: async () => {
       await Promise.all(shards.map(shard => shard.stop(DRAIN_MS)))
-      await Promise.all(networks.map(peers => peers.close()))
-      await Promise.all(meshes.map(mesh => mesh.close()))
-      await Promise.all(disks.map(disk => disk.close()))
+      await release()
     }
   }
 }

@@ -30,6 +30,7 @@ import type { NodeIdentity } from './data-folder.ts'
 import { ShardLogDirs } from './partitions/log-dirs.ts'
 import { logName, PartitionTable } from './partitions/partition-table.ts'
 import { RemotePartition, serveRemotePartitions } from './partitions/remote-partition.ts'
+import { UncleanRecovery } from './recovery/unclean-recovery.ts'
 import type { ReplicaHost, ReplicatedLog } from './replication/contract.ts'
 import { gatewayHost, gatewaySettings } from './shard/gateway-host.ts'
 import { confirmMetadata, CONTROLLER_SHARD, openController } from './shard/open-controller.ts'
@@ -148,7 +149,13 @@ export async function startShard(
     log.info({ brokerId: shard.brokerId, listeners: listeners.map(l => l.name) }, 'shard serves')
   })
   const waited = new Promise<void>(resolve => void clock.after(JOIN_WAIT_MS, resolve))
-  await Promise.race([serving, waited])
+  try {
+    await Promise.race([serving, waited])
+  } catch (error) {
+    // It can never take part: whoever starts the next one finds everything free.
+    await shard.close()
+    throw error
+  }
   return {
     serving,
     operations: shard.operations,
@@ -218,6 +225,16 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
     state: () => replica.state,
     failed: () => store.failure !== undefined
   })
+  const recovery = new UncleanRecovery({
+    replica,
+    replicas,
+    cluster,
+    leaders,
+    controller,
+    calls,
+    known: identity.nodes,
+    clock
+  })
   const administration = new ShardAdministration({ replica, cluster, controller, elections, byNode })
   return {
     brokerId,
@@ -232,7 +249,7 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
       administration,
       logDirs
     }),
-    operations: new ClusterOperations({ settings, replica, cluster, leaders, controller, elections }),
+    operations: new ClusterOperations({ settings, replica, cluster, leaders, controller, elections, recovery }),
     store,
     replicas,
     confirmed,

@@ -38,3 +38,11 @@ export type {
   VoteResponse
 } from './messages.ts'
 export { committedIndex, majorityOf, voteResult, type VoteResult } from './quorum.ts'
+export {
+  planRecovery,
+  recoverReplica,
+  RECOVERY_TERM_STEP,
+  type RecoveredReplica,
+  type RecoveryPlan,
+  type SurvivorReport
+} from './recovery.ts'

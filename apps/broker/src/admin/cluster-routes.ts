@@ -10,6 +10,10 @@
  *   GET  /v1/reassignments                    partitions that move, and how far they are
  *   POST /v1/reassignments/cancel             all of them
  *   POST /v1/partitions/:topic/:n/leader      ?broker=ID: hands leadership to that replica
+ *   GET  /v1/recovery                         partitions without a quorum: what is left, what an unclean recovery would cost;
+ *                                             ?topic=T and ?topic=T&partition=N: only these
+ *   POST /v1/recovery?plan=DIGEST             does what that plan says, for the same partitions; refused if it would differ
+ *   GET  /v1/recovery/controller, POST        the same for the controller's own group
  *
  * Refusals are 4xx with { "error": one sentence }; 503 and 504 mean that nobody could answer now.
  */
@@ -30,6 +34,10 @@ interface BalancerRoute {
 interface PartitionRoute {
   Params: { topic: string; partition: string }
   Querystring: { broker?: string }
+}
+
+interface RecoveryRoute {
+  Querystring: { topic?: string; partition?: string; plan?: string }
 }
 
 export function addClusterRoutes(server: FastifyInstance, ask: AskOperation): void {
@@ -74,6 +82,28 @@ export function addClusterRoutes(server: FastifyInstance, ask: AskOperation): vo
       return { topic: params.topic, partition, target: wholeNumber('broker', query.broker ?? '') }
     })
   )
+  server.get<RecoveryRoute>('/v1/recovery', ({ query }, reply) => answer(reply, 'recoveryPlan', () => scope(query)))
+  server.post<RecoveryRoute>('/v1/recovery', ({ query }, reply) =>
+    answer(reply, 'recover', () => ({ ...scope(query), plan: planDigest(query.plan) }))
+  )
+  server.get('/v1/recovery/controller', (_, reply) => answer(reply, 'controllerRecoveryPlan', () => ({})))
+  server.post<RecoveryRoute>('/v1/recovery/controller', ({ query }, reply) =>
+    answer(reply, 'recoverController', () => ({ plan: planDigest(query.plan) }))
+  )
+}
+
+function scope({ topic, partition }: RecoveryRoute['Querystring']): { topic?: string; partition?: number } {
+  if (topic === undefined) {
+    if (partition === undefined) return {}
+    throw new ShardRequestError(400, 'partition without topic')
+  }
+  return { topic, ...(partition !== undefined && { partition: wholeNumber('partition', partition) }) }
+}
+
+/** Nothing is given up without the plan that says what. */
+function planDigest(text: string | undefined): string {
+  if (text !== undefined && /^[0-9a-f]{16}$/.test(text)) return text
+  throw new ShardRequestError(400, 'plan: expected the digest that GET of the same address shows')
 }
 
 function wholeNumber(name: string, text: string): number {

@@ -15,13 +15,22 @@ const FAREWELL_MS = 5_000
 const REGISTER_ATTEMPT_MS = 5_000
 const REGISTER_RETRY_MS = 100
 
-/** The cluster does not know this node, or knows another one under its number. */
+/** The cluster does not know this node, or knows another one under its number; or this start cannot go on. */
 export class NotAMemberError extends Error {
   readonly code = 'NOT_A_MEMBER'
   constructor(reason: string) {
-    super(`this node is not a member of its cluster any more: ${reason}`)
+    super(reason)
     this.name = 'NotAMemberError'
   }
+}
+
+/** What the controller told a node that registered. */
+export interface Registration {
+  /** A revision of the metadata that is as new as this start. */
+  readonly revision: number
+  /** See `Reply`. */
+  readonly recovery: number
+  readonly leader: number
 }
 
 export interface NodeMemberOptions {
@@ -75,22 +84,24 @@ export class NodeMember {
   }
 
   /**
-   * Tells the controller what this node is like now; tries until it answers. Resolves with a revision of the metadata that is
-   * as new as this start. Rejects with a `NotAMemberError`.
+   * Tells the controller what this node is like now; tries until it answers. Undefined: closed before. Rejects with a
+   * `NotAMemberError`.
    */
-  async register(router: ControllerRouter): Promise<number> {
+  async register(router: ControllerRouter): Promise<Registration | undefined> {
     const { node } = this.#options
     while (!this.#closed) {
       const question = { name: 'updateNode', request: node, deadlineMs: REGISTER_ATTEMPT_MS } as const
       const [reply] = await Promise.all([router.ask(question), this.#tellNewAddress()])
       if (reply.kind === 'answer') {
         const outcome = reply.answer as NodeOutcome
-        if (outcome.kind === 'refused') throw new NotAMemberError(outcome.reason)
-        return reply.revision
+        if (outcome.kind === 'refused') {
+          throw new NotAMemberError(`this node is not a member of its cluster any more: ${outcome.reason}`)
+        }
+        return reply
       }
       await new Promise<void>(resolve => void this.#options.clock.after(REGISTER_RETRY_MS, resolve))
     }
-    return -1
+    return undefined
   }
 
   close(): void {

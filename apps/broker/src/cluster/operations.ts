@@ -13,24 +13,15 @@ import type { ControllerClient } from '../controller/controller-client.ts'
 import type { MetadataReplica } from '../controller/metadata-replica.ts'
 import { downNodes, type Down } from '../controller/placement.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
+import type { RecoveryScope, UncleanRecovery } from '../recovery/unclean-recovery.ts'
 import type { Elections } from './elections.ts'
 import type { LeaderTable } from './leader-table.ts'
+import { OperationError } from './operation-error.ts'
 import type { ShardCluster } from './shard-cluster.ts'
 
 const DEADLINE_MS = 8_000
 /** Moves that a plan shows at most; the numbers behind it are complete. */
 const SHOWN_MAX = 1_000
-
-/** The request is understood and cannot be done; the message says why. `status` is HTTP's. */
-export class OperationError extends Error {
-  readonly code = 'OPERATION'
-  readonly status: 400 | 404 | 409 | 503
-  constructor(status: OperationError['status'], message: string) {
-    super(message)
-    this.name = 'OperationError'
-    this.status = status
-  }
-}
 
 /** What the admin API may ask. */
 export interface OperationRequests {
@@ -42,6 +33,11 @@ export interface OperationRequests {
   readonly balancePlan: { readonly kind: BalancerKind }
   readonly reassignments: object
   readonly cancelReassignments: object
+  readonly recoveryPlan: RecoveryScope
+  /** `plan`: the digest of the plan that the operator agrees to. */
+  readonly recover: RecoveryScope & { readonly plan: string }
+  readonly controllerRecoveryPlan: object
+  readonly recoverController: { readonly plan: string }
   readonly transferLeadership: { readonly topic: string; readonly partition: number; readonly target: number }
 }
 
@@ -57,6 +53,7 @@ export interface OperationsOptions {
   readonly leaders: LeaderTable
   readonly controller: ControllerClient
   readonly elections: Elections
+  readonly recovery: UncleanRecovery
 }
 
 export class ClusterOperations {
@@ -77,6 +74,10 @@ export class ClusterOperations {
       balancePlan: ({ kind }) => Promise.resolve(this.#plan(kind)),
       reassignments: () => Promise.resolve({ reassignments: this.#moving() }),
       cancelReassignments: () => this.#cancelAll(),
+      recoveryPlan: scope => this.#options.recovery.plan(scope),
+      recover: ({ plan, ...scope }) => this.#options.recovery.execute(scope, plan),
+      controllerRecoveryPlan: () => this.#options.recovery.planController(),
+      recoverController: ({ plan }) => this.#options.recovery.executeController(plan),
       transferLeadership: request => this.#transfer(request)
     }
     const handler = handlers[name] as ((request: unknown) => Promise<object>) | undefined

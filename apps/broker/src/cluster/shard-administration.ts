@@ -12,7 +12,14 @@ import type {
   TopicPartition
 } from '@milena/gateway'
 import type { ErrorName } from '@milena/wire-protocol'
-import { brokerIdOf, nodeOf, preferredLeader, replicaHosts, type PartitionState } from '../controller/cluster-state.ts'
+import {
+  brokerIdOf,
+  nodeOf,
+  preferredLeader,
+  replicaHosts,
+  type PartitionState,
+  type TopicState
+} from '../controller/cluster-state.ts'
 import { ControllerUnavailableError, type ControllerClient } from '../controller/controller-client.ts'
 import type { AnswerOf, RequestName, RequestOf } from '../controller/messages.ts'
 import type { MetadataReplica } from '../controller/metadata-replica.ts'
@@ -89,7 +96,17 @@ export class ShardAdministration implements AdministrationPort {
 
   /** With 'all': what can be elected and is not led as it should be. */
   #inNeed(kind: ElectionKind): readonly TopicPartition[] {
-    return kind === 'preferred' ? this.#options.elections.wanted() : []
+    if (kind === 'preferred') return this.#options.elections.wanted()
+    return [...this.#options.replica.state.topics.values()].flatMap(topic =>
+      topic.partitions.flatMap((_, partition) =>
+        this.#hasLeader(topic, partition) ? [] : [{ topic: topic.name, partition }]
+      )
+    )
+  }
+
+  #hasLeader(topic: TopicState, partition: number): boolean {
+    const leader = this.#options.cluster.leadershipOf(topic, partition)?.leader ?? -1
+    return leader >= 0 && this.#options.cluster.isReachable(leader)
   }
 
   async #elect(
@@ -106,11 +123,13 @@ export class ShardAdministration implements AdministrationPort {
     if (topic === undefined || placement === undefined) {
       return answer('UNKNOWN_TOPIC_OR_PARTITION', `No such topic as ${name} or partition ${partition}`)
     }
-    const leader = cluster.leadershipOf(topic, partition)?.leader ?? -1
-    const hasLeader = leader >= 0 && cluster.isReachable(leader)
+    const hasLeader = this.#hasLeader(topic, partition)
     if (kind === 'unclean') {
-      return hasLeader ? answer('ELECTION_NOT_NEEDED') : answer('ELIGIBLE_LEADERS_NOT_AVAILABLE', NO_UNCLEAN)
+      return hasLeader
+        ? answer('ELECTION_NOT_NEEDED')
+        : answer('ELIGIBLE_LEADERS_NOT_AVAILABLE', uncleanRefusal(name, partition))
     }
+    const leader = cluster.leadershipOf(topic, partition)?.leader ?? -1
     const target = preferredLeader(placement)
     if (leader === target) return answer('ELECTION_NOT_NEEDED')
     if (!hasLeader || !elections.canLead(replica.state, target)) return answer('PREFERRED_LEADER_NOT_AVAILABLE')
@@ -165,5 +184,8 @@ export class ShardAdministration implements AdministrationPort {
   }
 }
 
-const NO_UNCLEAN =
-  'A majority of the replicas is gone. Electing a leader that may lack acknowledged records is not something that a client can ask for.'
+/** See docs/decisions/0008-unclean-recovery.md. */
+function uncleanRefusal(topic: string, partition: number): string {
+  const query = `topic=${encodeURIComponent(topic)}&partition=${partition}`
+  return `Too few replicas are left to elect a leader that has every acknowledged record. What an unclean recovery would keep and lose is shown by GET /v1/recovery?${query} of the admin API, which also says how to confirm it.`
+}

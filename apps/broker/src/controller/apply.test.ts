@@ -335,3 +335,66 @@ function countOf(ids: readonly number[]): Map<number, number> {
   for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1)
   return counts
 }
+
+describe('an unclean recovery', () => {
+  const recover = (number: number, survivor: number, partition = 0): Command => {
+    const recoveries = [{ topicId: 'ida', partition, number, survivor, term: 1000 * number }]
+    return { type: 'recover-partitions', version: 1, recoveries }
+  }
+  const partitionOf = (state: ClusterState) => state.topics.get('a')!.partitions[0]!
+  const created = [form, create(topic('a', 'ida', [[0, 1000, 2000]]))]
+
+  it('keeps the replicas, founds nothing again, and is counted', () => {
+    const state = run(...created, recover(1, 2000))
+    expect(partitionOf(state)).toEqual({
+      replicas: [0, 1000, 2000],
+      bootstrapReplicas: [],
+      recovery: { number: 1, survivor: 2000, term: 1000 }
+    })
+    expect(partitionOf(run(...created, recover(1, 2000), recover(2, 0))).recovery?.number).toBe(2)
+    expect(fromSnapshot(JSON.parse(JSON.stringify(toSnapshot(state))) as StateSnapshot).topics).toEqual(state.topics)
+  })
+
+  it('does nothing twice, and nothing for a survivor that has no replica', () => {
+    const once = run(...created, recover(1, 2000))
+    for (const [command, state] of [
+      [recover(1, 0), once],
+      [recover(3, 0), once],
+      [recover(1, 1001), run(...created)],
+      [recover(1, 0, 7), run(...created)]
+    ] as const) {
+      const step = apply(state, command)
+      expect(step.result).toEqual({ type: 'recover-partitions', changed: [] })
+      expect(step.state.topics).toEqual(state.topics)
+    }
+  })
+
+  it('ends a move: where it went when the survivor is only there, else where it was', () => {
+    const move: Command = {
+      type: 'start-reassignment',
+      version: 1,
+      moves: [{ topicId: 'ida', partition: 0, target: [1, 1000] }]
+    }
+    const there = run(...created, move, recover(1, 1))
+    expect(partitionOf(there)).toMatchObject({ replicas: [1, 1000] })
+    expect(partitionOf(there).target).toBeUndefined()
+    expect(there.reassigning.size).toBe(0)
+    expect(partitionOf(run(...created, move, recover(1, 2000)))).toMatchObject({ replicas: [0, 1000, 2000] })
+  })
+
+  it('is remembered when the replicas change later', () => {
+    const target = [1, 2000]
+    const moves = [{ topicId: 'ida', partition: 0, target }]
+    const state = run(
+      ...created,
+      recover(1, 2000),
+      { type: 'start-reassignment', version: 1, moves },
+      { type: 'finish-reassignment', version: 1, moves }
+    )
+    expect(partitionOf(state)).toEqual({
+      replicas: target,
+      bootstrapReplicas: [],
+      recovery: { number: 1, survivor: 2000, term: 1000 }
+    })
+  })
+})

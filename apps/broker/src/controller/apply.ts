@@ -14,7 +14,7 @@ import {
   type PartitionState,
   type TopicState
 } from './cluster-state.ts'
-import type { Command, CommandResult, ConfigChange, Move, NodeRefusal, PartitionKey } from './commands.ts'
+import type { Command, CommandResult, ConfigChange, Move, NodeRefusal, PartitionKey, Recovery } from './commands.ts'
 
 interface Step {
   readonly state: ClusterState
@@ -59,6 +59,8 @@ function change(state: ClusterState, command: Command): Step {
       return reassign(state, command.type, command.partitions, partition =>
         partition.target === undefined ? undefined : withoutTarget(partition)
       )
+    case 'recover-partitions':
+      return reassign(state, command.type, command.recoveries, recover)
     case 'allocate-producer-ids': {
       const { nextProducerId: firstId } = state
       const { type, count } = command
@@ -177,7 +179,7 @@ function setConfigs(state: ClusterState, change: ConfigChange): ClusterState {
 /** Changes single partitions; `decide` says into what, or undefined for "leave it". */
 function reassign<K extends PartitionKey>(
   state: ClusterState,
-  type: 'start-reassignment' | 'finish-reassignment' | 'cancel-reassignment',
+  type: Extract<CommandResult, { readonly changed: unknown }>['type'],
   keys: readonly K[],
   decide: (partition: PartitionState, key: K) => PartitionState | undefined
 ): Step {
@@ -205,11 +207,22 @@ function startMove(state: ClusterState, partition: PartitionState, target: Move[
 
 function finishMove(partition: PartitionState, target: Move['target']): PartitionState | undefined {
   if (partition.target === undefined || String(partition.target) !== String(target)) return undefined
-  return { replicas: target, bootstrapReplicas: [] }
+  return { ...withoutTarget(partition), replicas: target, bootstrapReplicas: [] }
 }
 
-function withoutTarget({ replicas, bootstrapReplicas }: PartitionState): PartitionState {
-  return { replicas, bootstrapReplicas }
+function withoutTarget({ target: _, ...partition }: PartitionState): PartitionState {
+  return partition
+}
+
+/**
+ * The partition goes on from its survivor. A move that was under way ends: it went to the target if the survivor is only there,
+ * otherwise it never began.
+ */
+function recover(partition: PartitionState, { number, survivor, term }: Recovery): PartitionState | undefined {
+  if (number !== (partition.recovery?.number ?? 0) + 1 || !replicaHosts(partition).includes(survivor)) return undefined
+  const { replicas, target = [] } = partition
+  const stays = replicas.includes(survivor) ? replicas : target
+  return { replicas: stays, bootstrapReplicas: [], recovery: { number, survivor, term } }
 }
 
 function sameMembers(left: readonly number[], right: readonly number[]): boolean {

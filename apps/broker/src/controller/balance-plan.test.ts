@@ -175,7 +175,7 @@ describe('replicas of the controller', () => {
   const nodes = Array.from({ length: 7 }, (_, i) => node(i))
 
   it('are five voters at most, the rest learners', () => {
-    expect(wantedReplicas(cluster(...nodes), [0, 1000, 2000])).toEqual({
+    expect(wantedReplicas(cluster(...nodes), { voters: [0, 1000, 2000], learners: [] })).toEqual({
       voters: [0, 1000, 2000, 3000, 4000],
       learners: [5000, 6000]
     })
@@ -183,9 +183,17 @@ describe('replicas of the controller', () => {
 
   it('keep voting when others could as well, unless they leave', () => {
     const state = run(cluster(...nodes), { type: 'set-node-mode', version: 1, nodeId: 6, mode: 'decommissioning' })
-    expect(wantedReplicas(state, [5000, 4000, 3000, 6000])).toEqual({
+    expect(wantedReplicas(state, { voters: [5000, 4000, 3000, 6000], learners: [] })).toEqual({
       voters: [3000, 4000, 5000, 0, 1000],
       learners: [2000, 6000]
+    })
+  })
+
+  it('are not waited for on nodes that are down; those that are members stay', () => {
+    const present = { voters: [0], learners: [6000] }
+    expect(wantedReplicas(cluster(...nodes), present, new Set([1, 2, 6]))).toEqual({
+      voters: [0, 3000, 4000, 5000, 6000],
+      learners: []
     })
   })
 })

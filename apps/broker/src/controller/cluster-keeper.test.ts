@@ -37,6 +37,7 @@ function world(): {
     leading: true,
     leader: 0,
     term: 1,
+    recovery: 0,
     execute: command => {
       const step = apply(state, command)
       state = step.state

@@ -11,6 +11,7 @@ import { planBalance, planEvacuation, type PlannedMove } from './balance-plan.ts
 import { brokerIdOf, nodeOf, type ClusterState } from './cluster-state.ts'
 import type { CommandLog } from './command-log.ts'
 import { NotLeaderError, type Controller } from './controller.ts'
+import type { Down } from './placement.ts'
 
 /** Between two looks at the state when nothing happens, ms. */
 const LOOK_MS = 1_000
@@ -35,8 +36,8 @@ export class ClusterKeeper {
   readonly #options: ClusterKeeperOptions
   #busy = false
   #again = false
-  /** A change of the controller's own replicas is under way; it can take as long as a new one needs to catch up. */
-  #changing = false
+  /** The change of the controller's own replicas that is under way; it can take as long as a new one needs to come. */
+  #changing: ControllerReplicas | undefined
   #unevenLooks = 0
   #cancelTimer: (() => void) | undefined
   #closed = false
@@ -99,12 +100,13 @@ export class ClusterKeeper {
 
   /** Every node's first shard: up to five voters, the others learners. Nodes that are leaving vote as long as they must. */
   #keepReplicas(): void {
-    const { log, logger } = this.#options
+    const { log, logger, controller } = this.#options
     const { membership } = log.quorum()
-    if (this.#changing || membership.joint || membership.voters.length === 0) return
-    const wanted = wantedReplicas(log.state, membership.voters)
-    if (sameSet(wanted.voters, membership.voters) && sameSet(wanted.learners, membership.learners)) return
-    this.#changing = true
+    if (membership.joint || membership.voters.length === 0) return
+    const wanted = wantedReplicas(log.state, membership, controller.down)
+    // What is under way for another target is given up: it may wait for a node that went down meanwhile.
+    if (sameReplicas(wanted, this.#changing ?? membership)) return
+    this.#changing = wanted
     log
       .changeReplicas(wanted.voters, wanted.learners)
       .then(done => {
@@ -112,7 +114,7 @@ export class ClusterKeeper {
       })
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {
-        this.#changing = false
+        if (this.#changing === wanted) this.#changing = undefined
         this.#look()
       })
   }
@@ -133,7 +135,7 @@ export class ClusterKeeper {
   /** The controller's own group may still need this node for a majority. */
   #needsForQuorum(nodeId: number): boolean {
     const { joint, voters } = this.#options.log.quorum().membership
-    return this.#changing || joint || voters.includes(brokerIdOf(nodeId, 0))
+    return this.#changing !== undefined || joint || voters.includes(brokerIdOf(nodeId, 0))
   }
 
   async #balance(): Promise<void> {
@@ -185,19 +187,35 @@ export function isEnabled(
   return changed === undefined ? settings[name] : changed === 'true'
 }
 
-/** Who should have a replica of the controller's log. Voters stay voters while they are members and not leaving. */
+/** First shards of nodes. */
+export interface ControllerReplicas {
+  readonly voters: readonly number[]
+  readonly learners: readonly number[]
+}
+
+/**
+ * Who should have a replica of the controller's log. Voters stay voters while they are members and not leaving; nodes that are
+ * down get none before they are back.
+ */
 export function wantedReplicas(
   state: ClusterState,
-  voters: readonly number[]
-): { readonly voters: number[]; readonly learners: number[] } {
+  { voters, learners }: ControllerReplicas,
+  down: Down = new Set()
+): ControllerReplicas {
   const first = (nodeId: number): number => brokerIdOf(nodeId, 0)
-  const members = [...state.nodes.values()].sort((a, b) => a.nodeId - b.nodeId)
+  const members = [...state.nodes.values()]
+    .filter(({ nodeId }) => !down.has(nodeId) || [...voters, ...learners].includes(first(nodeId)))
+    .sort((a, b) => a.nodeId - b.nodeId)
   const staying = members.filter(({ mode }) => mode !== 'decommissioning').map(({ nodeId }) => first(nodeId))
   const kept = staying.filter(id => voters.includes(id))
   const added = staying.filter(id => !voters.includes(id))
   const next = [...kept, ...added].slice(0, Math.max(CONTROLLER_VOTERS_MAX, 1))
   if (next.length === 0) return { voters: [...voters], learners: [] }
   return { voters: next, learners: members.map(({ nodeId }) => first(nodeId)).filter(id => !next.includes(id)) }
+}
+
+function sameReplicas(left: ControllerReplicas, right: ControllerReplicas): boolean {
+  return sameSet(left.voters, right.voters) && sameSet(left.learners, right.learners)
 }
 
 function sameSet(left: readonly number[], right: readonly number[]): boolean {

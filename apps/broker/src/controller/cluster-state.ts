@@ -51,6 +51,16 @@ export interface NodeState extends NodeDescription {
   readonly mode: NodeMode
 }
 
+/** An unclean recovery: the partition goes on from one replica, all others begin with nothing (replication/contract.ts). */
+export interface PartitionRecovery {
+  /** Counts the recoveries of the partition, from 1. */
+  readonly number: number
+  /** Broker id. */
+  readonly survivor: number
+  /** Raft's term from which on it goes on. */
+  readonly term: number
+}
+
 export interface PartitionState {
   /** Broker ids on distinct nodes, preferred leader first. While a reassignment runs: the ones it began with. */
   readonly replicas: readonly number[]
@@ -61,6 +71,8 @@ export interface PartitionState {
   readonly bootstrapReplicas: readonly number[]
   /** Replicas that it is being reassigned to, preferred leader first. Hosts of either list keep a replica meanwhile. */
   readonly target?: readonly number[]
+  /** The last one; absent when there was none. Stays, so that a replica that was away since before hears of it. */
+  readonly recovery?: PartitionRecovery
 }
 
 export interface TopicState {

@@ -47,6 +47,8 @@ export interface CommandLog {
   readonly leader: number | undefined
   /** Raft's term. */
   readonly term: number
+  /** Number of the last unclean recovery of the controller that this replica is of; 0: none. */
+  readonly recovery: number
   /**
    * Commits a command and applies it. Callers take turns: one at a time, planned against the newest `state`. Settles when it
    * is decided, which can take as long as there is no majority.

@@ -3,7 +3,7 @@
  * (ids, placement), so that applying it is pure. Each has a version of its own; a broker that does not know one stops instead
  * of guessing (`decodeCommand`).
  */
-import type { NodeDescription, NodeMode, PartitionState, TopicState } from './cluster-state.ts'
+import type { NodeDescription, NodeMode, PartitionRecovery, PartitionState, TopicState } from './cluster-state.ts'
 
 export interface PartitionKey {
   readonly topicId: string
@@ -14,6 +14,9 @@ export interface PartitionKey {
 export interface Move extends PartitionKey {
   readonly target: readonly number[]
 }
+
+/** A partition that lost its quorum, and how it goes on. */
+export interface Recovery extends PartitionKey, PartitionRecovery {}
 
 export interface ConfigChange {
   /** A topic by id, the settings of all brokers, or those of a single one (from version 2 of the command on). */
@@ -58,6 +61,8 @@ export type Command =
   /** Its group's voters are the target now. Nothing when the target is another one by then. */
   | { readonly type: 'finish-reassignment'; readonly version: 1; readonly moves: readonly Move[] }
   | { readonly type: 'cancel-reassignment'; readonly version: 1; readonly partitions: readonly PartitionKey[] }
+  /** An operator gives up what lost replicas held. Nothing for a partition whose next recovery has another number. */
+  | { readonly type: 'recover-partitions'; readonly version: 1; readonly recoveries: readonly Recovery[] }
   | { readonly type: 'allocate-producer-ids'; readonly version: 1; readonly count: number }
   | { readonly type: 'set-features'; readonly version: 1; readonly features: Readonly<Record<string, number>> }
 
@@ -74,7 +79,7 @@ export type CommandResult =
   | { readonly type: 'set-configs' | 'set-features' }
   /** Partitions that the command really changed. */
   | {
-      readonly type: 'start-reassignment' | 'finish-reassignment' | 'cancel-reassignment'
+      readonly type: 'start-reassignment' | 'finish-reassignment' | 'cancel-reassignment' | 'recover-partitions'
       readonly changed: readonly PartitionKey[]
     }
   | { readonly type: 'allocate-producer-ids'; readonly firstId: number; readonly count: number }

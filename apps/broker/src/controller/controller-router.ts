@@ -96,10 +96,10 @@ export class ControllerRouter {
   }
 
   async #handle({ name, request }: Question): Promise<Reply> {
-    const { log, controller } = this.#options
+    const { log, controller, self: leader } = this.#options
     try {
       const answer = await controller.handle(name, request)
-      return { kind: 'answer', revision: log.state.revision, answer }
+      return { kind: 'answer', revision: log.state.revision, recovery: log.recovery, leader, answer }
     } catch (error) {
       if (!(error instanceof NotLeaderError)) throw error
       return { kind: 'notLeader', leader: log.leader }

@@ -7,11 +7,20 @@
  */
 import type { ConfigAlterationResult, PartitionResults, TopicResult } from '@milena/gateway'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import type { ClusterState, NodeDescription } from './cluster-state.ts'
+import { replicaHosts, type ClusterState, type NodeDescription } from './cluster-state.ts'
 import type { CommandLog } from './command-log.ts'
 import type { Command, CommandResult, NodeRefusal } from './commands.ts'
 import { planConfigChanges } from './config-plan.ts'
-import type { AnswerOf, JoinAnswer, JoinRequest, NodeOutcome, RequestName, RequestOf } from './messages.ts'
+import type {
+  AnswerOf,
+  JoinAnswer,
+  JoinRequest,
+  NodeOutcome,
+  RecoveryOutcome,
+  RequestName,
+  RequestOf,
+  WantedRecovery
+} from './messages.ts'
 import { downNodes, type Down } from './placement.ts'
 import { quorumView } from './quorum-view.ts'
 import { planReassignments } from './reassignment-plan.ts'
@@ -68,6 +77,7 @@ export class Controller {
       finishReassignment: ({ moves }) =>
         this.commit('finish-reassignment', () => ({ type: 'finish-reassignment', version: 1, moves })),
       alterConfigs: request => this.#alterConfigs(request),
+      recoverPartitions: ({ recoveries }) => this.#recoverPartitions(recoveries),
       setClusterConfigs: ({ set, unset }) =>
         this.commit('set-configs', () => {
           return { type: 'set-configs', version: 1, changes: [{ resource: { type: 'cluster' }, set, unset }] }
@@ -203,6 +213,35 @@ export class Controller {
       return { kind: 'done', results: plan.results }
     })
   }
+
+  /** Asked again after a lost answer, the numbers are taken: refused, and done. */
+  #recoverPartitions(wanted: readonly WantedRecovery[]): Promise<RecoveryOutcome> {
+    return this.inTurn(async () => {
+      const reason = recoveryProblem(this.#log.state, wanted, this.#isReachable)
+      if (reason !== undefined) return { kind: 'refused', reason }
+      const recoveries = wanted.map(({ lost: _, ...recovery }) => recovery)
+      await this.#execute({ type: 'recover-partitions', version: 1, recoveries })
+      return { kind: 'done' }
+    })
+  }
+}
+
+function recoveryProblem(
+  state: ClusterState,
+  wanted: readonly WantedRecovery[],
+  isReachable: (brokerId: number) => boolean
+): string | undefined {
+  for (const { topicId, partition, number, survivor, lost } of wanted) {
+    const topic = state.topicsById.get(topicId)
+    const placement = topic?.partitions[partition]
+    const name = `${topic?.name ?? topicId}-${partition}`
+    if (placement === undefined) return `${name} is gone`
+    if ((placement.recovery?.number ?? 0) + 1 !== number) return `${name} was recovered meanwhile`
+    if (!replicaHosts(placement).includes(survivor)) return `broker ${survivor} has no replica of ${name} any more`
+    const back = lost.find(isReachable)
+    if (back !== undefined) return `broker ${back}, which ${name} was to do without, can be reached`
+  }
+  return undefined
 }
 
 type CreateTopicsArguments = [

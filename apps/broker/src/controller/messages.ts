@@ -23,7 +23,7 @@ import {
   type NodeMode,
   type StateSnapshot
 } from './cluster-state.ts'
-import type { Move } from './commands.ts'
+import type { Move, Recovery } from './commands.ts'
 
 /** Services over the mesh: of each node's shard 0, and of every shard. */
 export const meshServices = {
@@ -65,6 +65,15 @@ export type JoinAnswer =
 /** What an operation on nodes came to; `reason` is one sentence for people. */
 export type NodeOutcome = { readonly kind: 'done' } | { readonly kind: 'refused'; readonly reason: string }
 
+/** An unclean recovery as an operator agreed to it. */
+export interface WantedRecovery extends Recovery {
+  /** Brokers that the operator gives up: none of them may be reachable. */
+  readonly lost: readonly number[]
+}
+
+/** All or nothing; `reason` is one sentence for people. */
+export type RecoveryOutcome = { readonly kind: 'done' } | { readonly kind: 'refused'; readonly reason: string }
+
 /** Everything that the controller can be asked, with what it answers. */
 export interface ControllerRequests {
   readonly createTopics: {
@@ -98,6 +107,10 @@ export interface ControllerRequests {
     readonly request: { readonly alterations: readonly ConfigAlteration[]; readonly validateOnly: boolean }
     readonly answer: readonly ConfigAlterationResult[]
   }
+  readonly recoverPartitions: {
+    readonly request: { readonly recoveries: readonly WantedRecovery[] }
+    readonly answer: RecoveryOutcome
+  }
   readonly setClusterConfigs: {
     readonly request: { readonly set: Readonly<Record<string, string>>; readonly unset: readonly string[] }
     readonly answer: object
@@ -117,9 +130,18 @@ export interface Question {
   readonly deadlineMs: number
 }
 
-/** What became of it. `revision`: of the leader's state when it answered. */
+/**
+ * What became of it. `revision`: of the leader's state when it answered; `recovery`: the last unclean recovery of the controller
+ * that the leader (`leader`) is of.
+ */
 export type Reply =
-  | { readonly kind: 'answer'; readonly revision: number; readonly answer: unknown }
+  | {
+      readonly kind: 'answer'
+      readonly revision: number
+      readonly recovery: number
+      readonly leader: number
+      readonly answer: unknown
+    }
   | { readonly kind: 'notLeader'; readonly leader: number | undefined }
   /** No leader could be asked in time. */
   | { readonly kind: 'unavailable' }

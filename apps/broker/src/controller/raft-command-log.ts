@@ -55,6 +55,7 @@ export class RaftCommandLog implements CommandLog {
   #sinceSnapshot = 0
   #waiters: Waiter[] = []
   #draining = false
+  #forgotten = false
   /** `leading` when listeners were told last. */
   #ledBefore = false
 
@@ -97,6 +98,28 @@ export class RaftCommandLog implements CommandLog {
 
   get term(): number {
     return this.#group?.term ?? 0
+  }
+
+  get recovery(): number {
+    return this.#group?.recovery ?? 0
+  }
+
+  /**
+   * The controller was recovered, and `leader` leads it since. A replica that it has let in, or that has nothing yet, notes that;
+   * one of before drops its copy and its snapshot, for their commands may never have happened: the next start begins with nothing
+   * and waits to be added. False: this one cannot go on, `state` stays as it is.
+   */
+  async followRecovery(number: number, leader: number): Promise<boolean> {
+    const group = this.#requireGroup()
+    const recovery = { number, survivor: leader, term: 0 }
+    const isPart = group.leader === leader || (group.membership.voters.length === 0 && this.#state === emptyState)
+    if (!isPart) {
+      this.#forgotten = true
+      // First the snapshot: a log without it says so, but a snapshot without its log would be gone on from.
+      await this.#stateStore.putAll(new Map([[SNAPSHOT_KEY, undefined]]))
+    }
+    await this.#options.host.recover(CONTROLLER_LOG_NAME, recovery, isPart)
+    return isPart
   }
 
   async execute(command: Command): Promise<ExecuteOutcome> {
@@ -176,7 +199,7 @@ export class RaftCommandLog implements CommandLog {
   /** Applies all that is committed. One at a time: reads may have to wait for the disk. */
   async #drain(): Promise<void> {
     const group = this.#group
-    if (group === undefined || this.#draining) return
+    if (group === undefined || this.#draining || this.#forgotten) return
     this.#draining = true
     try {
       while (this.#appliedOffset < group.committedOffset) await this.#applyMore(group)

@@ -87,6 +87,7 @@ describe('planning topics', () => {
     [{ configs: [{ name: '__proto__', value: '1' }] }, 'INVALID_CONFIG'],
     [{ configs: [{ name: 'retention.ms', value: 'abc' }] }, 'INVALID_CONFIG'],
     [{ configs: [{ name: 'retention.ms', value: null }] }, 'INVALID_CONFIG'],
+    [{ configs: [{ name: 'unclean.leader.election.enable', value: 'TRUE' }] }, 'INVALID_CONFIG'],
     [{ assignments: [{ partition: 0, brokerIds: [9] }] }, 'INVALID_REPLICA_ASSIGNMENT'],
     [{ assignments: [{ partition: 0, brokerIds: [0, 1] }] }, 'INVALID_REPLICA_ASSIGNMENT'],
     [{ assignments: [{ partition: 1, brokerIds: [0] }] }, 'INVALID_REPLICA_ASSIGNMENT'],

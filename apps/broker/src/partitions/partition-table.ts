@@ -202,6 +202,9 @@ export class PartitionTable implements PartitionsPort {
     opened.configure(settings)
     Object.assign(opened.log.options, logOptions(settings))
     this.#changes.consider(opened.group, opened.topicId, opened.partition)
+    // In its own time: its disk may be slow or full, and the metadata goes on. A failure is the store's, which says so itself.
+    const recovery = topic.partitions[opened.partition]?.recovery
+    if (recovery !== undefined) void this.#requireHost().recover(opened.group.name, recovery).catch(NOTHING)
   }
 
   /**
@@ -252,6 +255,7 @@ export class PartitionTable implements PartitionsPort {
       options: logOptions(settings),
       fold: opened.producers,
       bootstrap: placement.bootstrapReplicas,
+      ...(placement.recovery && { recovery: placement.recovery }),
       preferredLeader: preferredLeader(placement),
       peers: () => {
         const now = this.#options.state().topicsById.get(topicId)?.partitions[partition]

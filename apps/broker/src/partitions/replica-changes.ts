@@ -2,7 +2,8 @@
  * Brings the replicas of the groups that this shard leads to what the metadata wants: the target of a reassignment while there is
  * one, otherwise the replicas themselves. When a target is reached the controller is told, who then makes it the replicas.
  *
- * Each group has one change under way at most; what is wanted by then is looked at again when it ends.
+ * Each group has one change under way at most. When something else is wanted meanwhile it is given up for that: it may wait for
+ * brokers that never come back.
  */
 import type { PartitionState } from '../controller/cluster-state.ts'
 import type { Move } from '../controller/commands.ts'
@@ -21,8 +22,8 @@ export interface ReplicaChangesOptions {
 
 export class ReplicaChanges {
   readonly #options: ReplicaChangesOptions
-  /** Groups that are being brought to what is wanted. */
-  readonly #running = new Set<string>()
+  /** Groups that are being brought to what is wanted, and what that is, as text. */
+  readonly #running = new Map<string, string>()
 
   constructor(options: ReplicaChangesOptions) {
     this.#options = options
@@ -30,9 +31,20 @@ export class ReplicaChanges {
 
   /** Leadership or placement may have changed. */
   consider(group: ReplicatedLog, topicId: string, partition: number): void {
-    if (this.#running.has(group.name) || !this.#isWanted(group, topicId, partition)) return
-    this.#running.add(group.name)
-    void this.#run(group, topicId, partition)
+    if (!this.#isWanted(group, topicId, partition)) return
+    const running = this.#running.get(group.name)
+    const wanted = this.#wanted(topicId, partition)
+    if (running === undefined) void this.#run(group, topicId, partition)
+    else if (String(wanted) !== running) {
+      // Ends the one that is under way; the next round sees what is wanted.
+      this.#running.set(group.name, String(wanted))
+      void group.changeReplicas(wanted, [])
+    }
+  }
+
+  #wanted(topicId: string, partition: number): readonly number[] {
+    const placement = this.#options.placementOf(topicId, partition)
+    return placement?.target ?? placement?.replicas ?? []
   }
 
   /** Whether there is something to do here. */
@@ -44,9 +56,10 @@ export class ReplicaChanges {
 
   async #run(group: ReplicatedLog, topicId: string, partition: number): Promise<void> {
     while (this.#isWanted(group, topicId, partition)) {
-      const placement = this.#options.placementOf(topicId, partition)
-      const { target, replicas } = placement ?? { target: undefined, replicas: [] }
-      const done = isOn(group, target ?? replicas) || (await group.changeReplicas(target ?? replicas, []))
+      const target = this.#options.placementOf(topicId, partition)?.target
+      const wanted = this.#wanted(topicId, partition)
+      this.#running.set(group.name, String(wanted))
+      const done = isOn(group, wanted) || (await group.changeReplicas(wanted, []))
       if (done && target !== undefined) await this.#tell({ topicId, partition, target })
       // Told: the metadata changes soon. Not done, or not told: later again.
       await new Promise<void>(resolve => void this.#options.after(RETRY_MS, resolve))

@@ -21,10 +21,49 @@
  * are limited to `catchUpBytesPerSecond`, so that they do not disturb the tail, and to what operators say
  * (catch-up-throttle.ts).
  */
+import type { EntryId, Membership } from '@milena/raft'
 import type { Log, LogFold, LogOptions } from '@milena/storage-engine'
 
 /** A broker id: `nodeId * 1000 + shard`. Also the replica id in Raft's memberships. */
 export type BrokerId = number
+
+/** An unclean recovery: the group goes on from one replica that is left (docs/decisions/0008-unclean-recovery.md). */
+export interface GroupRecovery {
+  /** Counts the recoveries of a group, from 1. */
+  readonly number: number
+  /** Whose log the group goes on with; every other replica begins anew, with nothing. */
+  readonly survivor: BrokerId
+  /** Above all terms that were known when it was decided. */
+  readonly term: number
+}
+
+/** What a replica says of itself when somebody asks what is left of a group. */
+export interface ReplicaReport {
+  readonly brokerId: BrokerId
+  /** Id in Raft's memberships. */
+  readonly replica: number
+  /**
+   * `sound`: all that its log holds is durable. `writing`: it will be in a moment. `void`: it waits to be added, and what it holds
+   * is of an earlier life. `failed`: its store takes nothing.
+   */
+  readonly state: 'sound' | 'writing' | 'void' | 'failed'
+  readonly role: 'leader' | 'follower' | 'candidate'
+  /** Whom it follows, if that shard is linked. */
+  readonly follows: BrokerId | undefined
+  readonly term: number
+  /** End of its log, durable. */
+  readonly last: EntryId
+  readonly commitIndex: number
+  readonly membership: Membership | undefined
+  /** The records that it holds, `[startOffset, endOffset)`, and up to where it knows them to be committed. */
+  readonly startOffset: number
+  readonly endOffset: number
+  readonly committedOffset: number
+  /** Some of them cannot be read. */
+  readonly damaged: boolean
+  /** Number of the last recovery that it is of; 0: none. */
+  readonly recovery: number
+}
 
 export interface GroupRequest {
   /** Name of the group and of its log; the same on all replicas. */
@@ -37,6 +76,8 @@ export interface GroupRequest {
    * them waits to be added by the group's leader. Empty once the group's replicas were changed.
    */
   readonly bootstrap: readonly BrokerId[]
+  /** The last unclean recovery of the group. A replica of before begins a new life with it, before anything else. */
+  readonly recovery?: GroupRecovery
   /** Other brokers that have a replica, or shall have one: whom a replica that waits to be added turns to. Default: whoever is linked. */
   readonly peers?: () => readonly BrokerId[]
   /** Absent: a replica that is too far behind begins with what the leader's log still holds, and an empty state. */
@@ -101,6 +142,8 @@ export interface ReplicatedLog {
   readonly self: BrokerId
   /** Raft's term, Kafka's leader epoch. */
   readonly term: number
+  /** Number of the last unclean recovery that this replica is of; 0: none. */
+  readonly recovery: number
   readonly role: 'leader' | 'follower' | 'candidate'
   readonly leader: BrokerId | undefined
   /**
@@ -164,6 +207,14 @@ export interface ReplicaHost {
     requests: readonly GroupRequest[],
     bind?: (group: ReplicatedLog, number: number) => void
   ): Promise<ReplicatedLog[]>
+  /**
+   * Brings a replica that is open in line with an unclean recovery: as the survivor it goes on alone with all that it holds,
+   * otherwise it begins anew. Nothing when it is of that recovery, or a later one, already. `isPart`: it is known to have been
+   * added since; that is only noted. Resolves when that is durable; never when the store fails.
+   */
+  recover(name: string, recovery: GroupRecovery, isPart?: boolean): Promise<void>
+  /** What is left of these groups here; those that are not open are left out. */
+  report(names: readonly string[]): ReadonlyMap<string, ReplicaReport>
   /** Forgets groups and all they hold, durably; unknown names are passed over. */
   remove(names: readonly string[]): Promise<void>
   /**

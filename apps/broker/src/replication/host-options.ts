@@ -12,6 +12,11 @@ export interface ReplicationLog {
   error(fields: object, message: string): void
 }
 
+/** Default of `catchUpBytesPerSecond`: 128 MiB. */
+export const CATCH_UP_BYTES_PER_SECOND = 128 * 1024 * 1024
+/** Default of `lagMsMax`: Kafka's replica.lag.time.max.ms. */
+export const LAG_MS_MAX = 30_000
+
 export interface ReplicaHostOptions {
   readonly brokerId: BrokerId
   readonly store: LogStore

@@ -15,14 +15,17 @@ import assert from 'node:assert'
 import { ElectionQuota } from './election-quota.ts'
 import { openRaftNode, type Message } from '@milena/raft'
 import type { Log } from '@milena/storage-engine'
-import type { BrokerId, GroupRequest, ReplicaHost, ReplicatedLog } from './contract.ts'
+import type { BrokerId, GroupRecovery, GroupRequest, ReplicaHost, ReplicaReport, ReplicatedLog } from './contract.ts'
 import { readExchange, type Received } from './wire/exchange-codec.ts'
 import { encodePromised, groupKeys, LOST_KEY, voteKey } from './kept/group-state.ts'
 import type { GroupHost, GroupParts, SaveHardState, SendEntries, SendRepair, SendSnapshot } from './group/group-host.ts'
 import { Group } from './group/group.ts'
-import { openGroups, stateOfNewLife, type OpenGroupsOptions } from './group/open-groups.ts'
+import { endWithin } from './group/handover.ts'
+import { GroupLives } from './lives/group-lives.ts'
+import { openGroups, type OpenGroupsOptions } from './lives/open-groups.ts'
+import { reportsOf } from './group/replica-report.ts'
 import { Outbox, RAFT_CHANNEL } from './outbox.ts'
-import type { ReplicaHostOptions } from './host-options.ts'
+import { CATCH_UP_BYTES_PER_SECOND, LAG_MS_MAX, type ReplicaHostOptions } from './host-options.ts'
 import { brokerOf } from './kept/replica-ids.ts'
 import { PeerWatch } from './peer-watch.ts'
 import { decodeTransfer, handOver, SNAPSHOT_SERVICE } from './group/snapshots.ts'
@@ -40,10 +43,6 @@ const TICKS_PER_TURN_MAX = 2
 const SYNC_CHECK_TICKS = 20
 /** Bytes of records, of all groups, that may wait as copies for room in the store. */
 const HELD_BYTES_MAX = 32 * 1024 * 1024
-/** Default of `catchUpBytesPerSecond`. */
-const CATCH_UP_BYTES_PER_SECOND = 128 * 1024 * 1024
-/** Default of `lagMsMax`: Kafka's replica.lag.time.max.ms. */
-const LAG_MS_MAX = 30_000
 
 export type { ReplicaHostOptions } from './host-options.ts'
 
@@ -73,6 +72,7 @@ class Host implements ReplicaHost, GroupHost {
   readonly #peers = new PeerWatch<Group>()
   readonly #wheel = new TickWheel<Group>()
   readonly #elections = new ElectionQuota<Group>()
+  readonly #lives: GroupLives
   #changed = new Set<Group>()
   /** Groups whose replicas are being changed here. */
   readonly #changing = new Set<Group>()
@@ -93,6 +93,13 @@ class Host implements ReplicaHost, GroupHost {
     this.lagMsMax = options.lagMsMax ?? LAG_MS_MAX
     const { scheduler, network, store } = options
     this.#state = new StateWriter(store.state, task => scheduler.nextTurn(task))
+    this.#lives = new GroupLives({
+      state: this.#state,
+      open: async request => (await openGroups([request], this.#opening))[0],
+      isOpen: group => this.#groups.get(group.name) === group && !this.#closed,
+      begin: (group, parts, change) => this.#run(() => group.beginLife(parts, change)),
+      log: options.log
+    })
     this.#outbox = new Outbox({
       network,
       catchUpBytesPerSecond: options.catchUpBytesPerSecond ?? CATCH_UP_BYTES_PER_SECOND,
@@ -182,6 +189,14 @@ class Host implements ReplicaHost, GroupHost {
       group.standEagerly()
   }
 
+  recover(name: string, recovery: GroupRecovery, isPart = false): Promise<void> {
+    return this.#lives.recover(this.#groups.get(name), recovery, isPart)
+  }
+
+  report(names: readonly string[]): ReadonlyMap<string, ReplicaReport> {
+    return reportsOf(names, this.#groups, this.#options.store, broker => this.isReachable(broker))
+  }
+
   async remove(names: readonly string[]): Promise<void> {
     const { store } = this.#options
     // The logs would be gone from under the groups that are about to use them.
@@ -263,7 +278,7 @@ class Host implements ReplicaHost, GroupHost {
         // Only the shard that holds a replica speaks for it, and only to this life of ours.
         if (brokerOf(message.from) !== from) continue
         if (message.to === group.replica) group.receive(message)
-        else if (message.to === group.nextLife) void this.#beginAnew(group)
+        else if (message.to === group.nextLife) this.#lives.beginAnew(group)
       }
     })
   }
@@ -336,18 +351,6 @@ class Host implements ReplicaHost, GroupHost {
         if (peer !== self) this.#outbox.send(key, peer, { kind: 'join', from: nextLife ?? replica })
       }
     }
-  }
-
-  /** The group's leader lets a damaged replica in anew: what it held is dropped, and comes from the others. */
-  async #beginAnew(group: Group): Promise<void> {
-    const { nextLife, name, request } = group
-    if (nextLife === undefined) return
-    group.nextLife = undefined
-    this.#options.log.warn({ group: name }, 'a damaged replica is replaced: its log is fetched again from the others')
-    group.writes.stop()
-    await this.#state.putAll(stateOfNewLife(name, nextLife))
-    const [parts] = await openGroups([request], this.#opening)
-    if (parts !== undefined && this.#groups.get(name) === group) this.#run(() => group.beginAnew(parts))
   }
 
   // ---- what groups need ----
@@ -470,7 +473,6 @@ class Host implements ReplicaHost, GroupHost {
   // ---- the end ----
 
   async drainLeadership(deadlineMs: number): Promise<void> {
-    const { scheduler } = this.#options
     this.abstaining = true
     const moves: Promise<unknown>[] = []
     this.#run(() => {
@@ -479,11 +481,7 @@ class Host implements ReplicaHost, GroupHost {
         if (target !== undefined) moves.push(group.transferLeadership(target))
       }
     })
-    if (moves.length === 0) return
-    let cancel = (): void => undefined
-    const deadline = new Promise<void>(resolve => (cancel = scheduler.after(deadlineMs, resolve)))
-    await Promise.race([Promise.all(moves), deadline])
-    cancel()
+    if (moves.length > 0) await endWithin(Promise.all(moves), deadlineMs, this.#options.scheduler)
   }
 
   close(): Promise<void> {

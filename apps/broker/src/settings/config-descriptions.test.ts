@@ -128,7 +128,13 @@ describe('changes', () => {
     const asked: Question[] = []
     mesh!.serve(meshServices.ask, payload => {
       asked.push(decodeMessage<Question>(payload))
-      return encodeMessage({ kind: 'answer', revision: 1, answer: [{ kind: 'done' }] } satisfies Reply)
+      return encodeMessage({
+        kind: 'answer',
+        revision: 1,
+        recovery: 0,
+        leader: 0,
+        answer: [{ kind: 'done' }]
+      } satisfies Reply)
     })
     const controller = new ControllerClient(mesh!)
     const configs = new ShardConfigs({ settings: started, brokerId: BROKER_ID, state: () => withTopic, controller })

@@ -43,6 +43,14 @@ describe('broker settings', () => {
     expect(settings['log.message.timestamp.before.max.ms']).toBe(9_007_199_254_740_993n)
   })
 
+  it('refuse what Kafka has and this broker will not do, and say why', () => {
+    const name = 'unclean.leader.election.enable'
+    expect(parseValue(name, topicSettings[name], 'false')).toEqual({ value: false })
+    expect(parseValue(name, topicSettings[name], ' True ')).toEqual({
+      problem: expect.stringMatching(/^Invalid value .*: Leaders that may lack acknowledged records .*\/v1\/recovery/)
+    })
+  })
+
   it('have defaults that their own definitions accept', () => {
     for (const table of [brokerSettings, topicSettings]) {
       for (const [name, definition] of Object.entries(table)) {

@@ -9,6 +9,9 @@ import { boolean, double, integer, list, long, LONG_MAX, string, type ValuesOf }
 /** Smallest segment that Kafka accepts (since 4.0). */
 const SEGMENT_BYTES_MIN = 1024 * 1024
 
+const NEVER_UNCLEAN =
+  'Leaders that may lack acknowledged records are never elected automatically; an operator recovers such partitions through the admin API (GET /v1/recovery)'
+
 export const topicSettings = {
   'cleanup.policy': list(['delete'], {
     oneOf: ['compact', 'delete'],
@@ -141,8 +144,8 @@ export const topicSettings = {
   'segment.jitter.ms': long(0n, { unit: 'ms', min: 0, doc: 'Random part of segment.ms.', stored: true }),
   'segment.ms': long(604_800_000n, { unit: 'ms', min: 1, doc: 'Age at which a segment file is sealed.' }),
   'unclean.leader.election.enable': boolean(false, {
-    doc: 'Kept for tools. A leader that may lack acknowledged data is only ever made by an explicit command.',
-    stored: true
+    doc: 'Only false: a leader that may lack acknowledged data is never made by itself, only by an operator (GET /v1/recovery).',
+    check: value => (value ? NEVER_UNCLEAN : undefined)
   })
 } as const
 

@@ -72,7 +72,7 @@ export async function openController(
     if (reply.kind !== 'answer') throw new Error('the controller does not answer')
     return reply.answer as JoinAnswer
   })
-  const registered = member.register(room.router)
+  const registered = registerNode(member, room, commands)
   registered.catch((error: unknown) => log.fatal({ err: error }, 'this node cannot take part'))
   mesh.serve(CONFIRMED_SERVICE, async () => {
     try {
@@ -82,6 +82,17 @@ export async function openController(
     }
   })
   return room
+}
+
+/** Resolves with a revision of the metadata that is as new as this start. Rejects with a `NotAMemberError`. */
+async function registerNode(member: NodeMember, room: ControllerRoom, commands: RaftCommandLog): Promise<number> {
+  const registration = await member.register(room.router)
+  if (registration === undefined) return -1
+  const { revision, recovery, leader } = registration
+  if (recovery <= commands.recovery || (await commands.followRecovery(recovery, leader))) return revision
+  throw new NotAMemberError(
+    "the controller was recovered without this node: its copy of the cluster's metadata, which may never have been agreed, is dropped; start the node again"
+  )
 }
 
 /** Tells every shard of the cluster what a group on this one has become. */

@@ -79,7 +79,8 @@ export interface AdministrationPort {
    * Elects leaders; one result a partition, in order, for `'all'` in any order. A partition that is led by whom it should be
    * answers ELECTION_NOT_NEEDED (with `'all'` it may be left out), one whose preferred replica cannot lead
    * PREFERRED_LEADER_NOT_AVAILABLE, one without a living replica ELIGIBLE_LEADERS_NOT_AVAILABLE. `unclean` changes nothing
-   * where there is a leader (ELECTION_NOT_NEEDED). Resolves when the new leaders are known here.
+   * where there is a leader (ELECTION_NOT_NEEDED); a host that gives up data only knowingly refuses it elsewhere with
+   * ELIGIBLE_LEADERS_NOT_AVAILABLE and a message. Resolves when the new leaders are known here.
    */
   electLeaders(
     kind: ElectionKind,

@@ -7,10 +7,11 @@
 import assert from 'node:assert'
 import type { RaftConfig, RaftNode } from '../contract.ts'
 import type { Effect } from '../effects.ts'
-import type { Entry, EntryId, HardState, Index, IndexRange, RecoveredLog, SnapshotMeta } from '../entries.ts'
+import type { Entry, EntryId, HardState, Index, IndexRange, RecoveredLog, SnapshotMeta, Term } from '../entries.ts'
 import type { Membership } from '../membership.ts'
 import type { Message } from '../messages.ts'
 import { openRaftNode } from '../node/raft-node.ts'
+import { recoverReplica } from '../recovery.ts'
 
 export type Payload = string
 type Of<Kind> = Extract<Effect<Payload>, { readonly kind: Kind }>
@@ -105,6 +106,20 @@ export class MemoryHost {
     this.logWrites = []
     this.openReads = []
     this.snapshotsToSend = []
+    this.log = copyOf(this.disk.log)
+    this.node = this.#open()
+  }
+
+  /** Begins a new life with what the disk of a former one holds, as the only voter (recovery.ts). */
+  takeOver(former: MemoryHost, term: Term): void {
+    const { hardState, log } = former.disk
+    const recovered = recoverReplica(this.id, term, {
+      last: endOf(log),
+      membership: former.node.membership,
+      hardState
+    })
+    this.disk.hardState = recovered.hardState
+    this.disk.log = { ...log, entries: [...log.entries, recovered.entry] }
     this.log = copyOf(this.disk.log)
     this.node = this.#open()
   }

@@ -11,6 +11,8 @@
  *     read ID REQUEST              unreachable ID PEER
  *     hold ID                      reads wait from here on    send ID [COUNT]    carries out the oldest one
  *     compact ID INDEX             snapshot ID      damage ID START END
+ *     recover IDS NEW              an unclean recovery planned from IDS; the survivor goes on as NEW
+ *     anew ID NEW                  a new life with nothing
  *     show ID
  *
  * IDS are separated by commas; `IDS or *` in FROM>TO. Lines that begin with # are comments.
@@ -21,6 +23,7 @@ import type { Effect } from '../effects.ts'
 import type { Entry, EntryId } from '../entries.ts'
 import type { Membership } from '../membership.ts'
 import type { Message } from '../messages.ts'
+import { planRecovery } from '../recovery.ts'
 import type { Payload } from './memory-host.ts'
 import { World, type Which } from './world.ts'
 
@@ -120,12 +123,28 @@ function runCommand(world: World, words: readonly string[], print: (line: string
     case 'elect':
       world.elect(id)
       break
+    case 'recover':
+      recover(world, idsOf(first), numbers[0]!, print)
+      break
+    case 'anew':
+      world.beginAnew(id, numbers[0]!)
+      break
     case 'show':
       print(stateText(world, id))
       break
     default:
       ask(world, words, print)
   }
+}
+
+function recover(world: World, left: readonly number[], next: number, print: (line: string) => void): void {
+  const plan = planRecovery(left.map(id => world.report(id)))
+  if (plan.kind !== 'recover') return print(plan.kind)
+  const { survivor, term, lost, knownCommit } = plan
+  print(
+    `from ${survivor.id} up to ${idText(survivor.last)} in term ${term}, lost ${lost.join()}, committed ${knownCommit}`
+  )
+  world.recover(survivor.id, next, term)
 }
 
 /** What a replica is asked for by its host's users. */

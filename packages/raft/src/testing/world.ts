@@ -8,6 +8,8 @@ import { defaultRaftConfig } from '../defaults.ts'
 import type { Effect } from '../effects.ts'
 import type { Membership, ReplicaId } from '../membership.ts'
 import type { Message } from '../messages.ts'
+import type { Term } from '../entries.ts'
+import type { SurvivorReport } from '../recovery.ts'
 import { MemoryHost, type Payload } from './memory-host.ts'
 
 export interface WorldOptions {
@@ -33,27 +35,62 @@ export class World {
   readonly #sent: Message<Payload>[] = []
   /** Every effect so far, by replica. */
   readonly effects = new Map<ReplicaId, Effect<Payload>[]>()
+  readonly #options: WorldOptions
+  /** Ids whose life is over: nobody hears what is sent to them. */
+  readonly #retired = new Set<ReplicaId>()
 
   constructor(options: WorldOptions) {
-    const { voters, learners = [], waiting = [], config = {}, observe } = options
+    this.#options = options
+    const { voters, learners = [], waiting = [] } = options
     const bootstrap: Membership = { kind: 'simple', voters, learners }
     for (const id of [...voters, ...learners, ...waiting]) {
-      const effects: Effect<Payload>[] = []
-      this.effects.set(id, effects)
-      const host: MemoryHost = new MemoryHost({
-        config: { ...defaultRaftConfig, random: bound => (id - 1) % bound, ...config, id },
-        bootstrap: waiting.includes(id) ? undefined : bootstrap,
-        send: message => {
-          this.network.push(message)
-          this.#sent.push(message)
-        },
-        observe: effect => {
-          effects.push(effect)
-          observe?.(host, effect)
-        }
-      })
-      this.hosts.set(id, host)
+      this.hosts.set(id, this.#newHost(id, waiting.includes(id) ? undefined : bootstrap))
     }
+  }
+
+  #newHost(id: ReplicaId, bootstrap: Membership | undefined): MemoryHost {
+    const { config = {}, observe } = this.#options
+    const effects: Effect<Payload>[] = []
+    this.effects.set(id, effects)
+    const host: MemoryHost = new MemoryHost({
+      config: { ...defaultRaftConfig, random: bound => (id - 1) % bound, ...config, id },
+      bootstrap,
+      send: message => {
+        this.network.push(message)
+        this.#sent.push(message)
+      },
+      observe: effect => {
+        effects.push(effect)
+        observe?.(host, effect)
+      }
+    })
+    return host
+  }
+
+  /** What a replica says for a recovery; its disk has everything. */
+  report(id: ReplicaId): SurvivorReport {
+    const { node } = this.host(id)
+    const { term, commitIndex, membership } = node
+    return { id, term, last: node.status.last, commitIndex, membership: membership! }
+  }
+
+  /** The group goes on from replica `id`, whose life under `next` begins with its log. */
+  recover(id: ReplicaId, next: ReplicaId, term: Term): void {
+    const former = this.host(id)
+    const host = this.#newHost(next, undefined)
+    host.takeOver(former, term)
+    this.#replace(id, next, host)
+  }
+
+  /** Replica `id` begins a new life under `next`, with nothing. */
+  beginAnew(id: ReplicaId, next: ReplicaId): void {
+    this.#replace(id, next, this.#newHost(next, undefined))
+  }
+
+  #replace(id: ReplicaId, next: ReplicaId, host: MemoryHost): void {
+    this.hosts.delete(id)
+    this.#retired.add(id)
+    this.hosts.set(next, host)
   }
 
   host(id: ReplicaId): MemoryHost {
@@ -92,6 +129,7 @@ export class World {
   }
 
   give(message: Message<Payload>): void {
+    if (this.#retired.has(message.to)) return
     const host = this.host(message.to)
     host.run(host.node.step(message))
   }

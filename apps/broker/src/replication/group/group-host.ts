@@ -51,6 +51,8 @@ export interface GroupParts {
   readonly request: GroupRequest
   readonly log: Log
   readonly replica: ReplicaId
+  /** Number of the last unclean recovery that this life is of; 0: none. */
+  readonly recovery: number
   readonly writes: GroupWrites
   readonly node: RaftNode<Uint8Array>
 }

@@ -14,7 +14,7 @@
 import type { Entry, EntryId, Index } from '@milena/raft'
 import type { Log, LogFold, LogStore } from '@milena/storage-engine'
 import type { GroupSnapshots } from '../contract.ts'
-import { finishInstall } from './group-install.ts'
+import { finishInstall } from '../lives/group-install.ts'
 import { encodeInstall, encodeMarks, installKey, marksKey, voidKey, type PendingInstall } from '../kept/group-state.ts'
 import type { Marks } from '../kept/marks.ts'
 import type { StateWriter } from '../kept/state-writer.ts'
@@ -96,6 +96,11 @@ export class GroupWrites {
   /** Nothing waits: a record that is appended now goes to the log at once. */
   get idle(): boolean {
     return this.#steps.length === 0
+  }
+
+  /** All that Raft believes is on the disk. */
+  get isSettled(): boolean {
+    return this.idle && !this.#isVoid && this.#options.log.flushedOffset === this.#endOffset
   }
 
   /** Bytes of records that wait here as copies. */
@@ -286,6 +291,8 @@ export class GroupWrites {
   async #cutLog(offset: number, marks: Marks): Promise<void> {
     const { log } = this.#options
     await log.truncate(offset)
+    // The next life's marks are not to be overwritten.
+    if (this.#stopped) return
     if (marks.count !== this.#savedMarks.count || marks.items.at(-1) !== this.#savedMarks.items.at(-1))
       await this.#putMarks(marks)
   }

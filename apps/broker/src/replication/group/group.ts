@@ -17,11 +17,13 @@ import type { GroupWrites } from './group-writes.ts'
 import { entryStart } from './entry-run.ts'
 import { takeable } from './entry-check.ts'
 import type { GroupHost, GroupParts } from './group-host.ts'
+import { Handover } from './handover.ts'
+import type { LifeChange } from '../lives/group-lives.ts'
 import { GroupNews } from './group-news.ts'
 import { durableAt, Followers } from './followers.ts'
 import { FAILED, FULL, OVERLOADED, PROPOSED } from './outcomes.ts'
 import { PendingReads } from './pending-reads.ts'
-import { brokersIn, membersOf, rankAfter, Roster, voterOn } from './roster.ts'
+import { brokersIn, membersOf, rankAfter, Roster } from './roster.ts'
 import { brokerOf, newReplicaId } from '../kept/replica-ids.ts'
 import { coveredBy, type SnapshotTransfer } from './snapshots.ts'
 import { Standing } from './standing.ts'
@@ -36,8 +38,8 @@ export class Group implements ReplicatedLog {
   writes: GroupWrites
   node: RaftNode<Uint8Array>
   /**
-   * Given when what this replica holds is damaged and others hold all of it: the id under which it asks to be let in anew. It goes
-   * on as it is until the leader, who knows whether the group can do without it, speaks to it under that id.
+   * Given when what it holds is damaged and others hold all of it: the id under which it asks to be let in anew. It goes on as
+   * it is until the leader, who knows whether the group can do without it, speaks to it under that id.
    */
   nextLife: ReplicaId | undefined
   /** Tick up to which the node has been told of time. */
@@ -55,11 +57,14 @@ export class Group implements ReplicatedLog {
   #queue: Effect<Uint8Array>[] = []
   readonly #news = new GroupNews()
   #closed = false
+  /** Its life ends: its node acts no more. */
+  #halted = false
+  /** Number of the last unclean recovery that its life is of. */
+  recovery: number
   readonly #reads = new PendingReads()
   /** A snapshot that arrived and is being stepped. */
   #incoming: SnapshotTransfer | undefined
-  /** Resolves who asked for the transfer of leadership that is under way. */
-  #transferred: ((done: boolean) => void) | undefined
+  readonly #handover = new Handover(this)
 
   constructor(host: GroupHost, parts: GroupParts) {
     this.#host = host
@@ -69,6 +74,7 @@ export class Group implements ReplicatedLog {
     this.log = parts.log
     this.self = host.self
     this.replica = parts.replica
+    this.recovery = parts.recovery
     this.writes = parts.writes
     this.node = parts.node
     this.tickedAt = host.tick
@@ -123,7 +129,7 @@ export class Group implements ReplicatedLog {
   propose(batch: Uint8Array): ProposeOutcome {
     const { node } = this
     if (this.#closed) return FAILED
-    if (node.roleKind !== 'leader') return { kind: 'notLeader', leader: this.leader }
+    if (node.roleKind !== 'leader' || this.#halted) return { kind: 'notLeader', leader: this.leader }
     if (this.#host.refusesAppends) return FAILED
     // A batch that the log has no room for is held here as a copy, one a group, while the shard's bound allows it.
     if (!this.writes.idle || (this.#host.holdsMuch && !this.#host.writable(batch.length))) return FULL
@@ -152,7 +158,9 @@ export class Group implements ReplicatedLog {
   async trim(offset: number): Promise<void> {
     const upTo = Math.min(offset, this.#committedOffset, this.log.flushedOffset)
     if (upTo <= this.log.startOffset) return
-    await this.writes.compact(await entryStart(this.log, upTo))
+    const start = await entryStart(this.log, upTo)
+    if (this.#halted) return
+    await this.writes.compact(start)
     this.node.compacted(this.writes.marks.before)
     await this.log.trim(upTo)
   }
@@ -174,17 +182,7 @@ export class Group implements ReplicatedLog {
   }
 
   transferLeadership(target: BrokerId): Promise<boolean> {
-    if (target === this.self) return Promise.resolve(this.node.roleKind === 'leader')
-    const { membership } = this.node
-    const replica = membership && voterOn(membership, target)
-    if (replica === undefined || this.#transferred !== undefined) return Promise.resolve(false)
-    this.sync()
-    const outcome = this.node.transferLeadership(replica)
-    if (outcome.kind !== 'accepted') return Promise.resolve(false)
-    return new Promise(resolve => {
-      this.#transferred = resolve
-      this.perform(outcome.effects)
-    })
+    return this.#handover.begin(target)
   }
 
   changeReplicas(voters: readonly BrokerId[], learners: readonly BrokerId[]): Promise<boolean> {
@@ -212,7 +210,7 @@ export class Group implements ReplicatedLog {
     return roleKind === 'preCandidate' || roleKind === 'candidate'
   }
 
-  /** When it is due that is because it would stand for election, against others. */
+  /** When due it would stand for election, against others. */
   get mayStand(): boolean {
     return this.node.roleKind !== 'leader' && this.memberIds().length > 1
   }
@@ -288,11 +286,10 @@ export class Group implements ReplicatedLog {
     const { membership } = transfer.marks.base
     if (this.#closed || membership === undefined) return
     const { from, to, term } = transfer
+    const snapshot = { last: coveredBy(transfer), membership }
     this.#incoming = transfer
     this.sync()
-    this.perform(
-      this.node.step({ kind: 'installSnapshot', from, to, term, snapshot: { last: coveredBy(transfer), membership } })
-    )
+    this.perform(this.node.step({ kind: 'installSnapshot', from, to, term, snapshot }))
     this.#incoming = undefined
   }
 
@@ -335,8 +332,8 @@ export class Group implements ReplicatedLog {
       )
       this.#host.changed(this)
     }
+    this.sync()
     for (const replica of this.#replicasOn(broker)) {
-      this.sync()
       this.perform(this.node.peerUnreachable(replica))
       this.perform(this.node.wake(replica))
     }
@@ -345,10 +342,8 @@ export class Group implements ReplicatedLog {
 
   peerBack(broker: BrokerId): void {
     if (this.leader === broker) this.#standing.callOff()
-    for (const replica of this.#replicasOn(broker)) {
-      this.sync()
-      this.perform(this.node.wake(replica))
-    }
+    this.sync()
+    for (const replica of this.#replicasOn(broker)) this.perform(this.node.wake(replica))
     this.checkInSync()
   }
 
@@ -368,11 +363,9 @@ export class Group implements ReplicatedLog {
     this.#host.changed(this)
   }
 
-  // ---- effects ----
-
   /** Carries out effects, and what reports made meanwhile ask for. */
   perform(effects: readonly Effect<Uint8Array>[]): void {
-    if (this.#closed) return
+    if (this.#closed || this.#halted) return
     if (this.#performing) {
       for (const effect of effects) this.#queue.push(effect)
       return
@@ -416,9 +409,8 @@ export class Group implements ReplicatedLog {
       case 'readGivenUp':
         return this.#reads.end(effect.request, new NotLeaderError(this.name, this.leader))
       case 'transferEnded':
-        this.#endTransfer(effect.reason === undefined)
-        // Who waits may propose again, or learns that another leads.
-        return this.#news.noteAdvanced()
+        this.#handover.end(effect.reason === undefined)
+        return this.#news.noteAdvanced() // Who waits may propose again, or learns that another leads.
       case 'installSnapshot':
         // Kept are entries behind damage that the node was told of, and repaired as well.
         assert(effect.entriesAfter === 'dropped', 'a damaged replica begins anew as a whole')
@@ -426,11 +418,6 @@ export class Group implements ReplicatedLog {
       case 'repair':
         return assert.fail('a damaged replica begins anew as a whole')
     }
-  }
-
-  #endTransfer(done: boolean): void {
-    this.#transferred?.(done)
-    this.#transferred = undefined
   }
 
   #append(truncateFrom: Index | undefined, entries: Extract<Effect<Uint8Array>, { kind: 'append' }>['entries']): void {
@@ -466,19 +453,31 @@ export class Group implements ReplicatedLog {
     this.#news.tell(this.request.listener)
   }
 
-  /** The replica begins a new life, with nothing. */
-  beginAnew(parts: GroupParts): void {
+  /** Its life ends; the next one begins with `beginLife`. */
+  halt(): void {
+    this.#halted = true
+    this.#reads.endAll(new NotLeaderError(this.name, undefined))
+    this.#handover.end(false)
+    this.#roster.giveUp()
+  }
+
+  /** The replica begins another life. */
+  beginLife(parts: GroupParts, change: LifeChange): void {
     this.writes.stop()
     this.replica = parts.replica
+    this.recovery = parts.recovery
     this.writes = parts.writes
     this.node = parts.node
     this.nextLife = undefined
+    this.#halted = false
     this.#followers = new Followers(this.#host, this.replica)
     this.tickedAt = this.#host.tick
     this.#standing.callOff()
     this.#roster.membershipCertain = true
     this.#incoming = undefined
-    this.#news.noteTruncated(0)
+    // What the survivor does not hold was never committed, as far as the group is concerned now.
+    if (change === 'forgotten') this.#committedOffset = this.#shownOffset = 0
+    if (change !== 'goesOn') this.#news.noteTruncated(0)
     this.#becomeChanged()
     this.#host.membershipChanged(this)
     this.#host.changed(this)
@@ -489,7 +488,7 @@ export class Group implements ReplicatedLog {
     this.#closed = true
     this.writes.stop()
     this.#reads.endAll(new NotLeaderError(this.name, undefined))
-    this.#endTransfer(false)
+    this.#handover.end(false)
     this.#roster.giveUp()
   }
 

@@ -3,6 +3,9 @@
  *
  *     new ones become learners ──► they catch up ──► joint membership ──► the target (Raft leaves the joint one by itself)
  *
+ * A group that only grows does not wait for all of the new ones: whoever is there becomes a voter, the rest as they come, and so
+ * do learners. A group that was recovered from one replica is safe again as soon as a second one is back.
+ *
  * Targets are brokers; which replica a broker's is, is known from the membership or from the broker itself (a replica that waits
  * to be added says its id again and again). One that came back under a new id takes the place of its former life the same way.
  */
@@ -49,9 +52,10 @@ export class MembershipChange {
     if (membership.kind === 'simple' && group.membershipCertain && this.#isReached(group, membership)) return true
     if (!group.leads) return false
     if (membership.kind === 'joint' || !group.membershipCertain) return undefined
-    const voters = idsOf(group, membership, this.targets.voters)
-    const learners = idsOf(group, membership, this.targets.learners)
+    const voters = idsOf(group, membership, this.#votersNow(group, membership))
+    const learners = idsOf(group, membership, present(group, membership, this.targets.learners))
     if (voters === undefined || learners === undefined) return undefined
+    if (sameMembers(voters, membership.voters) && sameMembers(learners, membership.learners)) return undefined
     const members = [...membership.voters, ...membership.learners]
     const unknown = [...new Set([...voters, ...learners])].filter(id => !members.includes(id))
     if (unknown.length > 0) {
@@ -64,6 +68,13 @@ export class MembershipChange {
     const added = voters.filter(id => !membership.voters.includes(id))
     if (added.length === 0 || this.#areCaughtUp(group, added)) group.proposeMembership(voters, learners)
     return undefined
+  }
+
+  /** All targets; of a group that only grows, those that are there. */
+  #votersNow(group: ChangingGroup, membership: Extract<Membership, { kind: 'simple' }>): readonly BrokerId[] {
+    const { voters } = this.targets
+    const grows = membership.voters.every(voter => voters.includes(brokerOf(voter)))
+    return grows ? present(group, membership, voters) : voters
   }
 
   #isReached(group: ChangingGroup, membership: Extract<Membership, { kind: 'simple' }>): boolean {
@@ -89,15 +100,32 @@ function idsOf(
   membership: Extract<Membership, { kind: 'simple' }>,
   brokers: readonly BrokerId[]
 ): ReplicaId[] | undefined {
-  // Of a broker that is there twice, the learner is the present life: a leader before this one began to let it in.
-  const members = [...membership.learners, ...membership.voters]
   const ids: ReplicaId[] = []
   for (const broker of brokers) {
-    const id = group.joinedOn(broker) ?? members.find(member => brokerOf(member) === broker)
+    const id = idOf(group, membership, broker)
     if (id === undefined) return undefined
     ids.push(id)
   }
   return ids
+}
+
+/** Those of whom a replica is known. */
+function present(
+  group: ChangingGroup,
+  membership: Extract<Membership, { kind: 'simple' }>,
+  brokers: readonly BrokerId[]
+): readonly BrokerId[] {
+  return brokers.filter(broker => idOf(group, membership, broker) !== undefined)
+}
+
+function idOf(
+  group: ChangingGroup,
+  membership: Extract<Membership, { kind: 'simple' }>,
+  broker: BrokerId
+): ReplicaId | undefined {
+  // Of a broker that is there twice, the learner is the present life: a leader before this one began to let it in.
+  const members = [...membership.learners, ...membership.voters]
+  return group.joinedOn(broker) ?? members.find(member => brokerOf(member) === broker)
 }
 
 function sameMembers(wanted: readonly ReplicaId[] | undefined, present: readonly ReplicaId[]): boolean {

@@ -5,6 +5,7 @@
  *     raft/<group>/marks     where Raft's own entries stand (marks.ts)    before anything after them is appended
  *     raft/<group>/void      what the log holds is of an earlier life     until the log is emptied, before the first entry
  *     raft/<group>/install   a snapshot that replaces the log             from before the log is emptied until it is in place
+ *     raft/<group>/recovery  number of the last unclean recovery that it is of; with the first vote of that life
  *     raft/lost              the state store was lost at some time and not all groups have been looked at since
  *
  * A replica without `vote` has made no promises under any id that it could still know. What it is then, decides what else there
@@ -41,13 +42,15 @@ export const voteKey = (group: string): string => `raft/${group}/vote`
 export const marksKey = (group: string): string => `raft/${group}/marks`
 export const voidKey = (group: string): string => `raft/${group}/void`
 export const installKey = (group: string): string => `raft/${group}/install`
+export const recoveryKey = (group: string): string => `raft/${group}/recovery`
 
 /** All keys of a group. */
 export const groupKeys = (group: string): string[] => [
   voteKey(group),
   marksKey(group),
   voidKey(group),
-  installKey(group)
+  installKey(group),
+  recoveryKey(group)
 ]
 
 /** What a replica has promised, and under which id. */
@@ -69,6 +72,8 @@ export interface KeptState {
   /** What the store's log holds is not part of the group: it is emptied before the first entry is taken. */
   readonly isVoid: boolean
   readonly install: PendingInstall | undefined
+  /** Number of the last unclean recovery of the group that this life began with, or after; 0: none. */
+  readonly recovery: number
 }
 
 export type Beginning = 'founder' | 'alone' | 'waiting'
@@ -138,6 +143,21 @@ export function decodeInstall(bytes: Uint8Array): PendingInstall {
   return { marks, data }
 }
 
+export function encodeRecovery(number: number): Uint8Array {
+  return seal(Writer.create().uint32(varintTag(1)).uint32(number))
+}
+
+function decodeRecovery(bytes: Uint8Array): number {
+  const reader = unseal(bytes)
+  let number = 0
+  while (reader.pos < reader.len) {
+    const tag = reader.uint32()
+    if (tag === varintTag(1)) number = reader.uint32()
+    else reader.skipType(tag & 7)
+  }
+  return number
+}
+
 export type ReadState = { readonly kind: 'kept'; readonly state: KeptState } | { readonly kind: 'absent' | 'damaged' }
 
 /** What is kept of a group. Damaged beyond its copies is as good as lost. */
@@ -148,13 +168,15 @@ export function readGroupState(state: StateStore, group: string): ReadState {
     if (promised === undefined && marks === undefined) return { kind: 'absent' }
     if (promised === undefined || marks === undefined) return { kind: 'damaged' }
     const install = state.get(installKey(group))
+    const recovery = state.get(recoveryKey(group))
     return {
       kind: 'kept',
       state: {
         promised: decodePromised(promised),
         marks: decodeMarks(marks),
         isVoid: state.get(voidKey(group)) !== undefined,
-        install: install === undefined ? undefined : decodeInstall(install)
+        install: install === undefined ? undefined : decodeInstall(install),
+        recovery: recovery === undefined ? 0 : decodeRecovery(recovery)
       }
     }
   } catch (error) {

@@ -15,17 +15,20 @@ import {
   beginning,
   encodeMarks,
   encodePromised,
+  encodeRecovery,
   installKey,
   LOST_KEY,
   marksKey,
   readGroupState,
+  recoveryKey,
   voidKey,
   voteKey,
   type KeptState
 } from '../kept/group-state.ts'
 import { finishInstall } from './group-install.ts'
-import type { GroupParts } from './group-host.ts'
-import { GroupWrites } from './group-writes.ts'
+import { afterRecovery } from './after-recovery.ts'
+import type { GroupParts } from '../group/group-host.ts'
+import { GroupWrites } from '../group/group-writes.ts'
 import { Marks, type Mark } from '../kept/marks.ts'
 import { firstReplicaId, newReplicaId } from '../kept/replica-ids.ts'
 import type { StateWriter } from '../kept/state-writer.ts'
@@ -68,6 +71,8 @@ export async function openGroups(requests: readonly GroupRequest[], options: Ope
     changes.set(voteKey(name), encodePromised(kept.state.promised))
     changes.set(marksKey(name), encodeMarks(kept.state.marks))
     changes.set(voidKey(name), kept.state.isVoid ? VOID : undefined)
+    changes.set(installKey(name), undefined)
+    if (kept.state.recovery > 0) changes.set(recoveryKey(name), encodeRecovery(kept.state.recovery))
   }
   if (changes.size > 0) await store.state.putAll(changes)
   const missing = requests.filter(({ name }) => !store.logs.has(name))
@@ -91,7 +96,7 @@ export function stateOfNewLife(group: string, replica: ReplicaId): Map<string, U
 
 interface Found {
   readonly state: KeptState
-  /** It is not what the state store holds. */
+  /** It is not what the state store holds; no snapshot is being put in place then. */
   readonly changed: boolean
 }
 
@@ -102,7 +107,12 @@ async function findOrBegin(request: GroupRequest, options: OpenGroupsOptions): P
   if (kept.kind === 'kept') {
     const { state } = kept
     // What a crash left behind the end of the log was never reported to anybody; it must be gone before the log grows again.
-    const marks = state.install === undefined && !state.isVoid ? state.marks.within(log?.endOffset ?? 0) : state.marks
+    const endOffset = log?.endOffset ?? 0
+    const marks = state.install === undefined && !state.isVoid ? state.marks.within(endOffset) : state.marks
+    const { recovery } = request
+    if (recovery !== undefined && recovery.number > state.recovery) {
+      return { state: afterRecovery({ ...state, marks }, recovery, endOffset, options), changed: true }
+    }
     return { state: { ...state, marks }, changed: marks !== state.marks }
   }
   const logHolds = log !== undefined && log.endOffset > 0
@@ -119,20 +129,21 @@ async function begin(
   const first = firstReplicaId(self)
   const voters = request.bootstrap.map(firstReplicaId)
   const hardState = { term: 0, votedFor: undefined }
+  const recovery = request.recovery?.number ?? 0
   switch (beginning(self, request.bootstrap, found)) {
     case 'founder': {
       const marks = Marks.bootstrap({ kind: 'simple', voters, learners: [] })
-      return { promised: { replica: first, hardState }, marks, isVoid: false, install: undefined }
+      return { promised: { replica: first, hardState }, marks, isVoid: false, install: undefined, recovery }
     }
     case 'alone': {
       const marks = await marksFromEpochs(log!, first)
       const term = marks.items.at(-1)?.term ?? marks.base.term
       const promised = { replica: first, hardState: { term, votedFor: undefined } }
-      return { promised, marks, isVoid: false, install: undefined }
+      return { promised, marks, isVoid: false, install: undefined, recovery }
     }
     case 'waiting': {
       const promised = { replica: newReplicaId(self, random), hardState }
-      return { promised, marks: Marks.bootstrap(undefined), isVoid: true, install: undefined }
+      return { promised, marks: Marks.bootstrap(undefined), isVoid: true, install: undefined, recovery }
     }
   }
 }
@@ -207,7 +218,7 @@ async function openGroup(request: GroupRequest, kept: KeptState, options: OpenGr
     promised.hardState,
     recoveredLog(marks, isVoid ? 0 : log.endOffset)
   )
-  return { key: groupKeyOf(name), request, log, replica: promised.replica, writes, node }
+  return { key: groupKeyOf(name), request, log, replica: promised.replica, recovery: kept.recovery, writes, node }
 }
 
 function configOf(request: GroupRequest, id: ReplicaId, options: OpenGroupsOptions): RaftConfig {
