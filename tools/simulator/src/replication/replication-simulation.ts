@@ -72,7 +72,7 @@ class ReplicationSimulation {
   readonly #plans: readonly GroupPlan[]
   readonly #observer: ReplicationObserver
   readonly #clients: ReplicationClients
-  readonly #faults: MachineFaults<ReplicaProcess>
+  readonly #faults: MachineFaults<Machine<ReplicaProcess>>
   readonly #swarm: Swarm
   readonly #network: MemoryPeerNetwork
   readonly #newcomers = new Set<number>()
