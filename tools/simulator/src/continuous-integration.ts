@@ -11,7 +11,7 @@ import { hashString } from './world/random.ts'
 import { runTasks } from './workers.ts'
 
 /** Seeds a level. */
-const SEED_COUNTS: Readonly<Record<Level, number>> = { raft: 1500, replication: 500 }
+const SEED_COUNTS: Readonly<Record<Level, number>> = { raft: 1500, replication: 500, cluster: 0 }
 
 /** Simulated seconds with faults of a seed. */
 const SECONDS = 60

@@ -149,15 +149,19 @@ export class Machine<Running> implements FaultyMachine {
     this.diskIsSuspect = true
   }
 
-  /** Faults run down: none is armed, nothing is full, late or held up. What they did stays. */
   recover(): void {
+    this.repair()
+    this.start()
+  }
+
+  /** Faults run down: none is armed, nothing is full, late or held up. What they did stays. */
+  repair(): void {
     this.disk.clearFaults()
     this.disk.capacityBytes = Infinity
     this.slowness = 1
     this.wallOffsetMs = 0
     if (this.time !== undefined) this.time.wallOffsetMs = 0
     this.time?.resume()
-    this.start()
   }
 
   #stop(policy: CrashPolicy, told: boolean): void {
