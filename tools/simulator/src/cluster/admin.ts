@@ -16,12 +16,15 @@ const PREFERRED = 0
 export class Admin extends Client {
   readonly #nodes: readonly ClusterNode[]
   readonly #callMs: number
+  readonly #replicaCounts: readonly number[]
   /** Names of topics of which nobody knows whether they exist. */
   readonly doubtful = new Set<string>()
 
-  constructor(site: ClientSite, nodes: readonly ClusterNode[]) {
+  /** `replicaCounts`: of a partition, each as likely as the others. */
+  constructor(site: ClientSite, nodes: readonly ClusterNode[], replicaCounts: readonly number[]) {
     super(site, 'admin')
     this.#nodes = nodes
+    this.#replicaCounts = replicaCounts
     this.#callMs = this.random.pick([300, 1000, 3000])
   }
 
@@ -44,7 +47,7 @@ export class Admin extends Client {
     const { history, world } = this.site
     if (this.doubtful.has(name) || history.living.some(topic => topic.name === name)) return
     const partitionCount = this.random.pick([1, 2, 4])
-    const replicationFactor = Math.min(this.random.pick([1, 2, 3, 3]), this.#nodes.length)
+    const replicationFactor = Math.min(this.random.pick(this.#replicaCounts), this.#nodes.length)
     const topics = [{ name, numPartitions: partitionCount, replicationFactor, assignments: [], configs: [] }]
     this.trace('create', `${name} with ${partitionCount} partitions, ${replicationFactor} replicas`)
     const answer = await this.askAny(apis.createTopics, 7, { topics, timeoutMs: DEADLINE_MS })
@@ -82,7 +85,7 @@ export class Admin extends Client {
     if (topic === undefined) return
     const nodes = this.random.shuffled(this.#nodes.filter(({ nodeId }) => nodeId !== undefined))
     const replicas = nodes
-      .slice(0, this.random.pick([1, 2, 3]))
+      .slice(0, this.random.pick(this.#replicaCounts))
       .map(({ nodeId, shards }) => (nodeId ?? 0) * 1000 + this.random.below(shards.length))
     const partitionIndex = this.random.below(topic.partitionCount)
     const cancels = this.random.chance(0.1)

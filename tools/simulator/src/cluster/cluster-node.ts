@@ -249,6 +249,7 @@ export class ClusterNode implements FaultyMachine {
       else this.site.network.powerOff(self)
     }
     for (const shard of this.shards) if (shard.isUp) end(shard)
+    if (this.site.plant.forgetsMembership === true) this.folder = { ...this.folder, membership: undefined }
   }
 
   #setClock(offsetMs: number): void {

@@ -3,10 +3,7 @@
  * administrator, faults of processes, disks and network; then a phase in which everything works and must. All from one seed,
  * all production code above the ports.
  */
-import type { ShardOptions } from '@milena/broker/testing'
 import { MemoryPeerNetwork } from '@milena/shard-scheduler'
-import type { Disk, StateBackend } from '@milena/storage-engine'
-import type { MemoryStateDevice } from '@milena/storage-engine/testing'
 import { MachineFaults } from '../machine/machine-faults.ts'
 import type { Random } from '../world/random.ts'
 import type { RunReport } from '../world/run-report.ts'
@@ -19,6 +16,7 @@ import { MetadataIsOne } from './checkers/metadata-is-one.ts'
 import { OneLeaderAnEpoch } from './checkers/one-leader-an-epoch.ts'
 import { OneRecordAnOffset } from './checkers/one-record-an-offset.ts'
 import { ReadsAreInOrder } from './checkers/reads-are-in-order.ts'
+import { ReplicasAgree } from './checkers/replicas-agree.ts'
 import { ToldEpochsRise } from './checkers/told-epochs-rise.ts'
 import { TopicsAreKept } from './checkers/topics-are-kept.ts'
 import { WatermarksRise } from './checkers/watermarks-rise.ts'
@@ -26,7 +24,7 @@ import { ClientNetwork } from './client-network.ts'
 import type { ClientSite } from './client.ts'
 import { ClusterFaults } from './cluster-faults.ts'
 import { ClusterNode } from './cluster-node.ts'
-import { clusterSettings, RPC_PORT, type ClusterSite } from './cluster-site.ts'
+import { clusterSettings, RPC_PORT, type ClusterPlant, type ClusterSite } from './cluster-site.ts'
 import { Consumer } from './consumer.ts'
 import { ClusterHistory } from './history.ts'
 import { Producer } from './producer.ts'
@@ -45,13 +43,6 @@ export interface ClusterRunOptions {
   readonly without?: readonly string[]
   readonly print?: ((line: string) => void) | undefined
   readonly plant?: ClusterPlant | undefined
-}
-
-/** Where a planted bug may enter. */
-export interface ClusterPlant {
-  readonly wrapDisk?: (disk: Disk) => Disk
-  readonly openState?: (device: MemoryStateDevice) => Promise<StateBackend>
-  readonly wrapShard?: (options: ShardOptions) => ShardOptions
 }
 
 /** What nodes are like, and what they are asked to hold; a run draws one of them. */
@@ -115,9 +106,7 @@ class ClusterSimulation {
         for (const ended of [...(machine.running?.clients ?? [])]) ended(told)
       },
       failed: error => this.failed(error),
-      wrapDisk: plant?.wrapDisk ?? (disk => disk),
-      openState: plant?.openState ?? (device => device.open()),
-      wrapShard: plant?.wrapShard ?? (options => options)
+      plant: plant ?? {}
     }
     this.#nodes = numbers.map(number => new ClusterNode(site, number, shape.shards))
     this.#history.add(
@@ -129,7 +118,8 @@ class ClusterSimulation {
       new ToldEpochsRise(this.#history),
       new MetadataIsOne(this.#history),
       new FormedOnce(this.#history),
-      new TopicsAreKept(this.#history)
+      new TopicsAreKept(this.#history),
+      new ReplicasAgree(this.#history)
     )
     this.#clients = {
       world,
@@ -138,14 +128,19 @@ class ClusterSimulation {
       stopped: false,
       busyCount: 0
     }
-    this.#admin = new Admin(this.#clients, this.#nodes)
+    const victim = this.#random.chance(0.4) ? this.#random.pick(this.#nodes) : undefined
+    // What one of two replicas forgets cannot be voted for any more.
+    this.#admin = new Admin(this.#clients, this.#nodes, victim === undefined ? [1, 2, 3, 3] : [3])
     this.#faults = new MachineFaults({
       world,
       machines: this.#nodes,
       network: site.network,
       peersOf: node => node.peerNumbers,
-      victim: undefined,
+      victim,
+      // Its node would be another one, and the old one would have to be decommissioned.
+      replacesDisks: false,
       decays: false,
+      mayMisdeliver: false,
       plainPath,
       replaced: () => undefined
     })
@@ -168,7 +163,6 @@ class ClusterSimulation {
     this.#faults.heal()
     this.#clusterFaults.heal()
     await new Recovery(this.#clients, this.#nodes, this.#admin).run()
-    this.#history.finished(this.#nodes)
   }
 
   failed(error: unknown): void {

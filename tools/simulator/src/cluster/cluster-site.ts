@@ -1,8 +1,12 @@
 /** What all nodes of a simulated cluster share: the world, the network between them, settings, and who hears what happens. */
-import { createLogger, parseBrokerSettings, type BrokerSettings, type ShardOptions } from '@milena/broker/testing'
+import {
+  createLogger,
+  parseBrokerSettings,
+  type BrokerSettings,
+  type OpenShard,
+  type ShardOptions
+} from '@milena/broker/testing'
 import type { MemoryPeerNetwork, PeerAddress } from '@milena/shard-scheduler'
-import type { Disk, StateBackend } from '@milena/storage-engine'
-import type { MemoryStateDevice } from '@milena/storage-engine/testing'
 import type { Machine } from '../machine/machine.ts'
 import type { World } from '../world/world.ts'
 import type { ClusterNode } from './cluster-node.ts'
@@ -13,6 +17,14 @@ export const RPC_PORT = 33_145
 
 /** Where shard 0 of each node listens for clients, shard i on port + i. */
 export const CLIENT_PORT = 9092
+
+/** Where a planted bug may stand between. */
+export interface ClusterPlant {
+  readonly wrapShard?: (options: ShardOptions) => ShardOptions
+  readonly wrapOpen?: (open: OpenShard) => OpenShard
+  /** What a node knows of its cluster does not outlive its processes. */
+  readonly forgetsMembership?: boolean
+}
 
 export interface ClusterSite {
   readonly world: World
@@ -27,10 +39,7 @@ export interface ClusterSite {
   readonly processEnded: (machine: Machine<ShardProcess>, told: boolean) => void
   /** Something happened that no fault explains. */
   readonly failed: (error: unknown) => void
-  // Where a planted bug may stand between.
-  readonly wrapDisk: (disk: Disk) => Disk
-  readonly openState: (device: MemoryStateDevice) => Promise<StateBackend>
-  readonly wrapShard: (options: ShardOptions) => ShardOptions
+  readonly plant: ClusterPlant
 }
 
 /** Sizes of stores and logs; small, so that segments roll, journals wrap and memory runs out in a minute. */

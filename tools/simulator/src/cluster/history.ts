@@ -69,7 +69,7 @@ export interface ClusterChecker {
   /** The node is a member of a cluster. */
   claimed?(node: ClusterNode): void
   /** Faults are over, everything had time to recover and was read once more. */
-  finished?(nodes: readonly ClusterNode[]): void
+  finished?(nodes: readonly ClusterNode[]): Promise<void> | void
 }
 
 export class ClusterHistory {
@@ -131,7 +131,7 @@ export class ClusterHistory {
     for (const checker of this.#checkers) checker.claimed?.(node)
   }
 
-  finished(nodes: readonly ClusterNode[]): void {
-    for (const checker of this.#checkers) checker.finished?.(nodes)
+  async finished(nodes: readonly ClusterNode[]): Promise<void> {
+    for (const checker of this.#checkers) await checker.finished?.(nodes)
   }
 }

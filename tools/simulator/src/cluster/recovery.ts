@@ -41,6 +41,7 @@ export class Recovery {
     }
     await this.#within(RECOVERY_MS, 'every partition takes writes', this.#writeEverywhere())
     await this.#within(RECOVERY_MS, 'every partition is read', this.#readEverything())
+    await this.#within(RECOVERY_MS, 'everything is compared', this.#site.history.finished(this.#nodes))
   }
 
   async #clientsDone(): Promise<void> {

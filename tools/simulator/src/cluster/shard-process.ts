@@ -4,7 +4,14 @@
  *
  * A shard whose store failed serves reads until somebody restarts it; here somebody does.
  */
-import { brokerIdOf, gatewaySettings, openShard, planAdvertising, type OpenShard } from '@milena/broker/testing'
+import {
+  brokerIdOf,
+  gatewaySettings,
+  openShard,
+  planAdvertising,
+  type OpenShard,
+  type ShardOptions
+} from '@milena/broker/testing'
 import { SocketlessGateway } from '@milena/gateway/testing'
 import type { Machine, MachineParts } from '../machine/machine.ts'
 import type { ProcessTime } from '../machine/process-time.ts'
@@ -44,28 +51,29 @@ export async function bootShard(
   const listen = { host: node.name, port: RPC_PORT + shard }
   const peers = site.network.open({ self: brokerId, listen, scheduler: time })
   const soon = (task: () => void): void => time.nextTurn(task)
-  const open = await openShard(
-    site.wrapShard({
-      settings,
-      identity,
-      node: node.description,
-      mesh,
-      peers,
-      disk: site.wrapDisk(disk),
-      directory: '/store',
-      openState: () => site.openState(state),
-      randomBytes: count => randomBytesOf(random, count),
-      random: bound => random.below(bound),
-      remember: nodes => {
-        if (!time.hasEnded) node.remember(nodes)
-      },
-      advertising: planAdvertising(settings, ''),
-      ports: () => node.shards.map((_, other) => CLIENT_PORT + other),
-      clock: time.clock,
-      soon,
-      log: loggerOf(site.world, machine.name)
-    })
-  )
+  const { wrapShard, wrapOpen } = site.plant
+  const options: ShardOptions = {
+    settings,
+    identity,
+    node: node.description,
+    mesh,
+    peers,
+    disk,
+    directory: '/store',
+    openState: () => state.open(),
+    randomBytes: count => randomBytesOf(random, count),
+    random: bound => random.below(bound),
+    remember: nodes => {
+      if (!time.hasEnded) node.remember(nodes)
+    },
+    advertising: planAdvertising(settings, ''),
+    ports: () => node.shards.map((_, other) => CLIENT_PORT + other),
+    clock: time.clock,
+    soon,
+    log: loggerOf(site.world, machine.name)
+  }
+  const opened = await openShard(wrapShard?.(options) ?? options)
+  const open = wrapOpen?.(opened) ?? opened
   const gateway = new SocketlessGateway({ host: open.host, settings: gatewaySettings(settings), soon })
   const process: ShardProcess = {
     node,

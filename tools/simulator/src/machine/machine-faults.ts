@@ -47,8 +47,12 @@ export interface FaultSite<Faulty extends FaultyMachine> {
   readonly peersOf: (machine: Faulty) => readonly number[]
   /** The machine whose disk may lose what is durable; undefined in runs without. */
   readonly victim: Faulty | undefined
+  /** All of its disk may be replaced by a new one. */
+  readonly replacesDisks: boolean
   /** Its disk may also change what it holds, not only lose all of it. */
   readonly decays: boolean
+  /** Links may lose, repeat and reorder messages while they last, which TCP never does and only Raft stands. */
+  readonly mayMisdeliver: boolean
   /** What the path between any two machines is like without faults. */
   readonly plainPath: Partial<MemoryPath>
   /** The disk of a machine is a new one now. */
@@ -128,10 +132,9 @@ export class MachineFaults<Faulty extends FaultyMachine> {
 
   #losses(): FaultKind[] {
     if (this.#site.victim === undefined) return []
-    return [
-      { name: 'lost state store', intervalMs: [6000, 60_000], strike: () => this.#loseState() },
-      { name: 'new disk', intervalMs: [10_000, 90_000], strike: () => this.#replaceDisk() }
-    ]
+    const lostState = { name: 'lost state store', intervalMs: [6000, 60_000], strike: () => this.#loseState() } as const
+    if (!this.#site.replacesDisks) return [lostState]
+    return [lostState, { name: 'new disk', intervalMs: [10_000, 90_000], strike: () => this.#replaceDisk() }]
   }
 
   #decay(): FaultKind[] {
@@ -175,12 +178,16 @@ export class MachineFaults<Faulty extends FaultyMachine> {
         strike: () => this.#path({ bytesPerSecond: this.#random.pick([500_000, 2_000_000]) })
       },
       { name: 'hiccups', intervalMs: [2000, 20_000], strike: () => this.#path({ hiccup: 0.05, hiccupMs: 200 }) },
-      {
-        name: 'messages lost or repeated',
-        intervalMs: [4000, 30_000],
-        strike: () => this.#path({ lose: 0.02, repeat: 0.05, reorder: 0.05 })
-      }
+      ...(this.#site.mayMisdeliver ? [this.#misdelivery] : [])
     ]
+  }
+
+  get #misdelivery(): FaultKind {
+    return {
+      name: 'messages lost or repeated',
+      intervalMs: [4000, 30_000],
+      strike: () => this.#path({ lose: 0.02, repeat: 0.05, reorder: 0.05 })
+    }
   }
 
   /** Undoes a fault later, unless everything was healed before. */

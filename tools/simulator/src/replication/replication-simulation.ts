@@ -134,7 +134,9 @@ class ReplicationSimulation {
       network: this.#network,
       peersOf: machine => [brokerIdOf(machine)],
       victim,
+      replacesDisks: true,
       decays: false,
+      mayMisdeliver: true,
       plainPath,
       replaced: machine => {
         if (plant?.trustsNewDisks !== true) this.#newcomers.add(machine.number)
