@@ -218,7 +218,9 @@ class Host implements ReplicaHost, GroupHost {
 
   membershipChanged(group: Group): void {
     const members = group.memberIds()
-    if (members.includes(group.replica) && group.nextLife === undefined) this.#waiting.delete(group)
+    const { voters } = group.membership
+    if (members.includes(group.replica) && voters.includes(this.self) && group.nextLife === undefined)
+      this.#waiting.delete(group)
     else this.#waiting.add(group)
     const peers = new Set(members.map(brokerOf))
     peers.delete(this.self)
@@ -329,9 +331,10 @@ class Host implements ReplicaHost, GroupHost {
     for (const peer of lost) for (const group of this.#peers.sharedWith(peer)) group.peerGone(peer)
   }
 
-  /** A replica that waits to be added, or finds no leader, says that it is there. */
+  /** A replica that waits to be added, or is a member and finds no leader, says that it is there. */
   #askToJoin(group: Group): void {
     const { request, key, replica, nextLife, self } = group
+    if (nextLife === undefined && group.leader !== undefined && group.memberIds().includes(replica)) return
     if (nextLife !== undefined) group.leaveLead()
     for (const peer of request.peers?.() ?? this.#options.network.reachable) {
       if (peer !== self) this.#outbox.send(key, peer, { kind: 'join', from: nextLife ?? replica })

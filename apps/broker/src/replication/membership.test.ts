@@ -104,6 +104,22 @@ describe('replicas', () => {
     expect(await valuesOf(away.group('g').log)).toEqual(numbers(0, 25))
   })
 
+  it('that were learners and were given up while they were away are let in when they are wanted again', async () => {
+    const { cluster, leader } = await groupOn([1000])
+    const away = cluster.shard(2000)
+    await cluster.during(away.open({ name: 'g', bootstrap: [], peers: () => FOUR }))
+    await cluster.during(leader.group('g').changeReplicas([1000], [2000]))
+    await cluster.until(() => away.group('g').membership.learners.includes(2000))
+    await cluster.advance(1000)
+    away.kill()
+    expect(await cluster.during(leader.group('g').changeReplicas([1000], []))).toBe(true)
+    await cluster.during(away.start())
+    await cluster.during(away.open({ name: 'g', bootstrap: [], peers: () => FOUR }))
+    await cluster.advance(1000)
+    expect(away.group('g').membership.learners).toContain(2000)
+    expect(await cluster.during(leader.group('g').changeReplicas([1000, 2000], []))).toBe(true)
+  })
+
   it('hand leadership over when asked, and say when it did not come about', async () => {
     const { cluster, leader } = await groupOn([1000, 2000, 3000])
     let done: boolean | undefined
