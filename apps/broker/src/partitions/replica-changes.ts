@@ -21,8 +21,8 @@ export interface ReplicaChangesOptions {
 
 export class ReplicaChanges {
   readonly #options: ReplicaChangesOptions
-  /** Groups that are being brought to what is wanted. */
-  readonly #running = new Set<string>()
+  /** Groups that are being brought to what is wanted, and what that was when their change under way began. */
+  readonly #running = new Map<string, readonly number[]>()
 
   constructor(options: ReplicaChangesOptions) {
     this.#options = options
@@ -30,9 +30,23 @@ export class ReplicaChanges {
 
   /** Leadership or placement may have changed. */
   consider(group: ReplicatedLog, topicId: string, partition: number): void {
-    if (this.#running.has(group.name) || !this.#isWanted(group, topicId, partition)) return
-    this.#running.add(group.name)
-    void this.#run(group, topicId, partition)
+    if (!this.#isWanted(group, topicId, partition)) return
+    const wanted = this.#wanted(topicId, partition)
+    const goal = this.#running.get(group.name)
+    if (goal === undefined) {
+      this.#running.set(group.name, wanted)
+      void this.#run(group, topicId, partition)
+    } else if (String(goal) !== String(wanted)) {
+      // The change under way may wait for replicas that are not wanted any more, and are gone: this one takes its place.
+      this.#running.set(group.name, wanted)
+      void group.changeReplicas(wanted, [])
+    }
+  }
+
+  /** The brokers that should have a replica. */
+  #wanted(topicId: string, partition: number): readonly number[] {
+    const placement = this.#options.placementOf(topicId, partition)
+    return placement?.target ?? placement?.replicas ?? []
   }
 
   /** Whether there is something to do here. */
@@ -44,9 +58,10 @@ export class ReplicaChanges {
 
   async #run(group: ReplicatedLog, topicId: string, partition: number): Promise<void> {
     while (this.#isWanted(group, topicId, partition)) {
-      const placement = this.#options.placementOf(topicId, partition)
-      const { target, replicas } = placement ?? { target: undefined, replicas: [] }
-      const done = isOn(group, target ?? replicas) || (await group.changeReplicas(target ?? replicas, []))
+      const target = this.#options.placementOf(topicId, partition)?.target
+      const wanted = this.#wanted(topicId, partition)
+      this.#running.set(group.name, wanted)
+      const done = isOn(group, wanted) || (await group.changeReplicas(wanted, []))
       if (done && target !== undefined) await this.#tell({ topicId, partition, target })
       // Told: the metadata changes soon. Not done, or not told: later again.
       await new Promise<void>(resolve => void this.#options.after(RETRY_MS, resolve))
