@@ -23,6 +23,11 @@ class FakeGroup {
   }
 }
 
+/** Lets everything happen that waits for nothing. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise(resolve => setImmediate(resolve))
+}
+
 describe('changes of replicas', () => {
   it('do not wait for replicas that are not wanted any more', async () => {
     let placement: PartitionState = { replicas: [0], bootstrapReplicas: [], target: [1000, 2000] }
@@ -46,11 +51,30 @@ describe('changes of replicas', () => {
       [1000, 2000],
       [1, 1001]
     ])
-    group.membership = { voters: [1, 1001], learners: [], joint: false }
-    group.end(true)
-    while (pauses.length === 0) await Promise.resolve()
+    await turns()
+    expect(pauses).toHaveLength(1)
     pauses.shift()!()
-    while (finished.length === 0) await Promise.resolve()
+    await turns()
+    group.end(true)
+    await turns()
     expect(finished).toEqual([[1, 1001]])
+  })
+
+  it('are told when they are committed, not when the leader has appended them', async () => {
+    const placement: PartitionState = { replicas: [0], bootstrapReplicas: [], target: [1000] }
+    const finished: (readonly number[])[] = []
+    const changes = new ReplicaChanges({
+      placementOf: () => placement,
+      finish: moves => Promise.resolve(finished.push(...moves.map(({ target }) => target))),
+      after: () => () => undefined
+    })
+    const group = new FakeGroup()
+    group.membership = { voters: [1000], learners: [], joint: false }
+    changes.consider(group.log, 't', 0)
+    await turns()
+    expect(finished).toEqual([])
+    group.end(true)
+    await turns()
+    expect(finished).toEqual([[1000]])
   })
 })

@@ -61,7 +61,8 @@ export class ReplicaChanges {
       const target = this.#options.placementOf(topicId, partition)?.target
       const wanted = this.#wanted(topicId, partition)
       this.#running.set(group.name, wanted)
-      const done = isOn(group, wanted) || (await group.changeReplicas(wanted, []))
+      // Also when it seems done: a membership that is not committed may be lost with this leader, and must not be told.
+      const done = await group.changeReplicas(wanted, [])
       if (done && target !== undefined) await this.#tell({ topicId, partition, target })
       // Told: the metadata changes soon. Not done, or not told: later again.
       await new Promise<void>(resolve => void this.#options.after(RETRY_MS, resolve))
@@ -78,7 +79,7 @@ export class ReplicaChanges {
   }
 }
 
-/** The group's voters are these brokers, for certain. */
+/** The group's voters are these brokers, as far as its leader knows. */
 function isOn(group: ReplicatedLog, brokers: readonly number[]): boolean {
   const { voters, learners, joint } = group.membership
   if (joint || learners.length > 0 || voters.length !== brokers.length) return false
