@@ -27,7 +27,8 @@ export class ReplicasAgree implements ClusterChecker {
   }
 
   async #hash({ name, self, log }: ReplicatedLog, end: number): Promise<number> {
-    let hash = 0
+    // Replicas give the same bytes in different pieces: hashed as one.
+    const pieces: Uint8Array[] = []
     for (let offset = log.startOffset; offset < end;) {
       let read
       try {
@@ -35,11 +36,11 @@ export class ReplicasAgree implements ClusterChecker {
       } catch (error) {
         return this.#fail(`${name} on ${self} cannot be read at ${offset}: ${String(error)}`)
       }
-      for (const slice of read.slices) hash = hashBytes(slice, hash)
+      for (const slice of read.slices) pieces.push(Uint8Array.from(slice))
       offset = read.nextOffset
       read.release()
     }
-    return hash
+    return hashBytes(Buffer.concat(pieces))
   }
 
   #fail(explanation: string): never {
