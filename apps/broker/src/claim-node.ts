@@ -6,7 +6,7 @@ import type { PeerAddress, PeerNetwork } from '@milena/shard-scheduler'
 import { formOrJoin, type FormationOptions } from './cluster/formation.ts'
 import type { NodeCandidate } from './cluster/discovery.ts'
 import type { NodeDescription } from './controller/cluster-state.ts'
-import { newUuid, type FolderIdentity, type Membership, type NodeIdentity } from './data-folder.ts'
+import type { FolderIdentity, Membership, NodeIdentity } from './data-folder.ts'
 import type { RpcPlan } from './node-plan.ts'
 
 export interface ClaimOptions {
@@ -18,6 +18,8 @@ export interface ClaimOptions {
   /** Opens a peer network that listens there, for questions before this node has a number. */
   readonly openPeers: (listen: PeerAddress) => Promise<PeerNetwork>
   readonly save: (membership: Membership) => void
+  /** A random id, should a cluster begin here. */
+  readonly newClusterId: () => string
   readonly clock: FormationOptions['clock']
   readonly log: FormationOptions['log']
 }
@@ -31,7 +33,7 @@ export async function claimNode(options: ClaimOptions): Promise<NodeIdentity> {
     return { instance, shardCount, ...(await findCluster(options, rpc.listen)) }
   }
   const alone: NodeDescription = { ...options.node, nodeId: options.nodeId ?? 0 }
-  const membership = { clusterId: newUuid(), nodeId: alone.nodeId, founders: [alone], nodes: [alone] }
+  const membership = { clusterId: options.newClusterId(), nodeId: alone.nodeId, founders: [alone], nodes: [alone] }
   save(membership)
   return { instance, shardCount, ...membership }
 }
@@ -39,8 +41,8 @@ export async function claimNode(options: ClaimOptions): Promise<NodeIdentity> {
 async function findCluster(options: ClaimOptions, listen: PeerAddress): Promise<Membership> {
   const peers = await options.openPeers(listen)
   try {
-    const { node, nodeId, save, clock, log, rpc } = options
-    return await formOrJoin({ node, nodeId, seeds: rpc.seeds, peers, newClusterId: newUuid, save, clock, log })
+    const { node, nodeId, save, newClusterId, clock, log, rpc } = options
+    return await formOrJoin({ node, nodeId, seeds: rpc.seeds, peers, newClusterId, save, clock, log })
   } finally {
     await peers.close()
   }

@@ -23,7 +23,7 @@ import { ReplicationThrottle } from './cluster/replication-throttle.ts'
 import { ShardAdministration } from './cluster/shard-administration.ts'
 import { ShardCalls } from './cluster/shard-calls.ts'
 import { ShardCluster } from './cluster/shard-cluster.ts'
-import { brokerIdOf, nodeOf, shardOf, type NodeDescription } from './controller/cluster-state.ts'
+import { brokerIdOf, nodeOf, shardOf, type ClusterState, type NodeDescription } from './controller/cluster-state.ts'
 import { ControllerClient } from './controller/controller-client.ts'
 import { MetadataReplica } from './controller/metadata-replica.ts'
 import type { NodeIdentity } from './data-folder.ts'
@@ -109,6 +109,8 @@ export interface OpenShard {
   readonly operations: ClusterOperations
   readonly store: LogStore
   readonly replicas: ReplicaHost
+  /** This shard's copy of the cluster's metadata, as it is now. */
+  readonly metadata: ClusterState
   /** Resolves when the metadata is as new as this start and all partitions are open; rejects with a `NotAMemberError`. */
   readonly confirmed: Promise<void>
   status(): ShardStatus
@@ -252,6 +254,9 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
     operations: new ClusterOperations({ settings, replica, cluster, leaders, controller, elections, recovery }),
     store,
     replicas,
+    get metadata() {
+      return replica.state
+    },
     confirmed,
     status: () => ({
       shard: mesh.shard,

@@ -81,6 +81,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Emb
     save: membership => {
       if (dataFolder !== undefined) saveMembership(dataFolder, membership)
     },
+    newClusterId: newUuid,
     clock,
     log
   })

@@ -154,6 +154,7 @@ class MemoryCluster implements EmbeddedCluster {
       },
       openPeers: listen => Promise.resolve(this.network.open({ self: NOBODY, listen })),
       save: () => undefined,
+      newClusterId: newUuid,
       clock: systemClock,
       log: this.#logger(settings)
     })

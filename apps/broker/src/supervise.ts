@@ -11,7 +11,7 @@ import type { AdminServer } from './admin/admin-listener.ts'
 import { ShardRequests, type FromShardMessage } from './admin/shard-requests.ts'
 import { brokerIdOf } from './controller/cluster-state.ts'
 import { claimNode } from './claim-node.ts'
-import { claimDataFolder, readIdentity, saveMembership } from './data-folder.ts'
+import { claimDataFolder, newUuid, readIdentity, saveMembership } from './data-folder.ts'
 import {
   askedNodeId,
   describeNode,
@@ -62,6 +62,7 @@ export async function superviseNode(settings: BrokerSettings, log: Logger): Prom
     rpc,
     openPeers: async listen => (await import('./cluster/discovery-network.ts')).openDiscoveryNetwork(listen),
     save: membership => void saveMembership(dataFolder, membership),
+    newClusterId: newUuid,
     clock: systemClock,
     log
   })

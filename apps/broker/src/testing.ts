@@ -2,7 +2,22 @@
  * Parts of a broker for those who put it together in another world: the simulator, with its own time, disks and network. Not
  * for use in production; may change with every version.
  */
+export { claimNode } from './claim-node.ts'
+export type { OperationName } from './cluster/operations.ts'
+export {
+  brokerIdOf,
+  nodeOf,
+  toSnapshot,
+  type ClusterState,
+  type NodeDescription,
+  type TopicState
+} from './controller/cluster-state.ts'
+export { CONTROLLER_LOG_NAME } from './controller/command-log.ts'
+export type { FolderIdentity, NodeIdentity } from './data-folder.ts'
+export { createLogger } from './logging.ts'
+export { describeNode, planAdvertising, planListeners } from './node-plan.ts'
 export { batchFormat } from './partitions/batch-format.ts'
+export { logName } from './partitions/partition-table.ts'
 export type {
   BrokerId,
   FollowerStatus,
@@ -13,3 +28,7 @@ export type {
   ReplicatedLog
 } from './replication/contract.ts'
 export { openReplicaHost, type ReplicaHostOptions } from './replication/host.ts'
+export { parseBrokerSettings } from './settings/parse.ts'
+export type { BrokerSettings } from './settings/broker-settings.ts'
+export { gatewaySettings } from './shard/gateway-host.ts'
+export { openShard, type OpenShard, type ShardOptions } from './shard.ts'

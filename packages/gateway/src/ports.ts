@@ -19,8 +19,8 @@ export type * from './ports/cluster.ts'
 export type * from './ports/partition.ts'
 
 export interface ProducerIdsPort {
-  /** A producer id never given out before, by any broker of the cluster. */
-  allocate(): Promise<bigint>
+  /** A producer id never given out before, by any broker of the cluster. Refused when nobody could be asked in time. */
+  allocate(): Promise<{ readonly producerId: bigint } | { readonly error: ErrorName }>
 }
 
 export type CoordinatorKind = 'group' | 'transaction' | 'share'

@@ -75,6 +75,31 @@ describe('a network in memory', () => {
     await Promise.all(calls)
   })
 
+  test('A shard whose process ends hears nothing more, the others learn of it, and its successor is a new one.', async () => {
+    const scheduler = new ManualScheduler()
+    const network = new MemoryMeshNetwork(2, { scheduler, started: false })
+    const left = network.start(0)
+    assert.deepEqual([...left.reachable], [0])
+    const right = network.start(1)
+    right.serve('wait', () => new Promise(() => {}))
+    const news: string[] = []
+    left.onPeerChange((shard, reachable) => news.push(`left: ${shard} ${reachable}`))
+    right.onPeerChange((shard, reachable) => news.push(`right: ${shard} ${reachable}`))
+    const lost = left.submitTo(1, 'wait', new Uint8Array(0)).catch(codeOf)
+    await scheduler.advance(10)
+    network.crash(1)
+    const successor = network.start(1)
+    successor.serve('wait', payload => payload)
+    await scheduler.advance(10)
+    assert.equal(await lost, 'UNREACHABLE')
+    assert.deepEqual(news, ['left: 1 false', 'left: 1 true'])
+    assert.deepEqual([...right.reachable].sort(), [0, 1])
+    const answer = left.submitTo(1, 'wait', Uint8Array.of(5))
+    await scheduler.advance(10)
+    assert.deepEqual(await answer, Uint8Array.of(5))
+    assert.deepEqual(network.meshes, [left, successor])
+  })
+
   test('A call whose deadline passes before its link takes it never runs, and its bytes are given back.', async () => {
     const scheduler = new ManualScheduler()
     const limits = { batchBytesMax: 1000, batchesInFlightMax: 1, pendingBytesMax: 10_000 }

@@ -3,7 +3,7 @@
  * same promises, bounds and errors; only links are arrays instead of sockets. Deterministic: given a `Scheduler` that is,
  * two runs deliver the same frames in the same order. Payloads are copied on their way, as between processes.
  *
- * `MemoryMeshNetwork` is the cable cupboard: it can cut, stall and heal the link between two shards, and restart a shard.
+ * `MemoryMeshNetwork` is the cable cupboard: it can cut, stall and heal the link between two shards, and end and start a shard.
  */
 import assert from 'node:assert'
 import type { Frame, Link } from './mesh/frames.ts'
@@ -18,6 +18,8 @@ export interface MemoryMeshOptions {
   readonly scheduler?: Scheduler
   /** Bounds (default `defaultMeshLimits`). */
   readonly limits?: Partial<MeshLimits>
+  /** All shards run from the beginning (default true). Otherwise each does after `start`. */
+  readonly started?: boolean
 }
 
 /** A mesh in memory. */
@@ -36,34 +38,34 @@ interface Cable {
 export class MemoryMeshNetwork {
   readonly #scheduler: Scheduler
   readonly #limits: Partial<MeshLimits>
-  readonly #meshes: MemoryMesh[]
+  readonly #shardCount: number
+  readonly #running = new Map<number, { readonly mesh: MemoryMesh; readonly scheduler: Scheduler }>()
   readonly #cables = new Map<string, Cable>()
 
   constructor(shardCount: number, options: MemoryMeshOptions = {}) {
     this.#scheduler = options.scheduler ?? realScheduler
     this.#limits = options.limits ?? {}
-    this.#meshes = Array.from({ length: shardCount }, (_, shard) => this.#open(shard, shardCount))
-    for (let left = 0; left < shardCount; left++) {
-      for (let right = left + 1; right < shardCount; right++) this.connect(left, right)
-    }
+    this.#shardCount = shardCount
+    if (options.started === false) return
+    for (let shard = 0; shard < shardCount; shard++) this.start(shard)
   }
 
-  /** The present mesh of each shard. */
+  /** The present mesh of each shard that runs, in the order of the shards. */
   get meshes(): readonly MemoryMesh[] {
-    return this.#meshes
+    return [...this.#running.values()].map(({ mesh }) => mesh).sort((left, right) => left.shard - right.shard)
   }
 
   /** Links two shards. Nothing happens when they are linked. */
   connect(left: number, right: number): void {
     const key = cableKey(left, right)
     if (this.#cables.has(key)) return
-    const ends = [new MemoryLink(this.#scheduler), new MemoryLink(this.#scheduler)] as const
+    const ends = [new MemoryLink(this.#at(left).scheduler), new MemoryLink(this.#at(right).scheduler)] as const
     const lost = (): void => this.disconnect(left, right)
-    ends[0].plug(this.#meshAt(left), right, ends[1], lost)
-    ends[1].plug(this.#meshAt(right), left, ends[0], lost)
+    ends[0].plug(this.#at(left).mesh, right, ends[1], lost)
+    ends[1].plug(this.#at(right).mesh, left, ends[0], lost)
     this.#cables.set(key, { ends })
-    this.#meshAt(left).linkUp(right, ends[0])
-    this.#meshAt(right).linkUp(left, ends[1])
+    this.#at(left).mesh.linkUp(right, ends[0])
+    this.#at(right).mesh.linkUp(left, ends[1])
   }
 
   /** Cuts the link between two shards: what is under way on it is lost, both sides learn of it. */
@@ -82,26 +84,43 @@ export class MemoryMeshNetwork {
     for (const end of cable.ends) end.stall(stalled)
   }
 
-  /** Ends shard's mesh as a crash would and starts a new one, with no services, linked to all others. Returns it. */
+  /**
+   * A mesh for a shard that does not run, with no services, linked to all that do. It waits and delivers by `scheduler` (default
+   * the network's).
+   */
+  start(shard: number, scheduler = this.#scheduler): MemoryMesh {
+    assert(!this.#running.has(shard), `shard ${shard} runs`)
+    const mesh = new MeshCore(shard, this.#shardCount, scheduler, this.#limits)
+    const others = [...this.#running.keys()]
+    this.#running.set(shard, { mesh, scheduler })
+    for (const other of others) this.connect(other, shard)
+    return mesh
+  }
+
+  /** The process of a shard ends here and now: it hears nothing any more; the others see their links to it end. */
+  crash(shard: number): void {
+    this.#at(shard)
+    for (const other of this.#running.keys()) {
+      const key = cableKey(shard, other)
+      for (const end of this.#cables.get(key)?.ends ?? []) end.end(shard)
+      this.#cables.delete(key)
+    }
+    this.#running.delete(shard)
+  }
+
+  /** Ends shard's mesh in good order and starts a new one, with no services, linked to all others. Returns it. */
   async restart(shard: number): Promise<MemoryMesh> {
-    const previous = this.#meshAt(shard)
-    const others = this.#meshes.map(mesh => mesh.shard).filter(other => other !== shard)
-    for (const other of others) this.disconnect(shard, other)
-    await previous.close()
-    const mesh = this.#open(shard, this.#meshes.length)
-    this.#meshes[shard] = mesh
-    for (const other of others) this.connect(shard, other)
-    return mesh
+    const { mesh, scheduler } = this.#at(shard)
+    for (const other of this.#running.keys()) if (other !== shard) this.disconnect(shard, other)
+    await mesh.close()
+    this.#running.delete(shard)
+    return this.start(shard, scheduler)
   }
 
-  #open(shard: number, shardCount: number): MemoryMesh {
-    return new MeshCore(shard, shardCount, this.#scheduler, this.#limits)
-  }
-
-  #meshAt(shard: number): MemoryMesh {
-    const mesh = this.#meshes[shard]
-    assert(mesh !== undefined, `shard ${shard} is in [0, ${this.#meshes.length})`)
-    return mesh
+  #at(shard: number): { readonly mesh: MemoryMesh; readonly scheduler: Scheduler } {
+    const running = this.#running.get(shard)
+    assert(running !== undefined, `shard ${shard} runs and is in [0, ${this.#shardCount})`)
+    return running
   }
 }
 
@@ -128,11 +147,10 @@ class MemoryLink implements Link {
 
   send(frames: readonly Frame[], taken: () => void): void {
     const copies = frames.map(copyFrame)
-    const pass = (): void =>
-      this.#scheduler.nextTurn(() => {
-        taken()
-        this.#otherEnd?.arrive(copies)
-      })
+    const pass = (): void => {
+      this.#scheduler.nextTurn(taken)
+      this.#otherEnd?.deliver(copies)
+    }
     if (this.#stalled) this.#heldBack.push(pass)
     else pass()
   }
@@ -155,8 +173,17 @@ class MemoryLink implements Link {
     mesh?.linkDown(this.#peerShard, this, `the link to shard ${this.#peerShard} was cut`)
   }
 
-  arrive(frames: readonly Frame[]): void {
-    this.#mesh?.receive(this.#peerShard, this, frames)
+  /** The process of `shard`, at one of the two ends, is gone: the end there falls silent, the other one is told in a later turn. */
+  end(shard: number): void {
+    if (this.#peerShard === shard) this.#scheduler.nextTurn(() => this.cut())
+    else this.#mesh = undefined
+    this.#otherEnd = undefined
+    this.#lost = () => {}
+  }
+
+  /** Frames from the other end; they arrive in a turn of this one. */
+  deliver(frames: readonly Frame[]): void {
+    this.#scheduler.nextTurn(() => this.#mesh?.receive(this.#peerShard, this, frames))
   }
 }
 

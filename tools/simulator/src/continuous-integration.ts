@@ -6,12 +6,13 @@
 import { execFileSync } from 'node:child_process'
 import { runCanaries } from './canaries/run-canaries.ts'
 import { Figures } from './figures.ts'
-import { levels, type Level, type Task } from './levels.ts'
+import type { Level, Task } from './levels.ts'
 import { hashString } from './world/random.ts'
 import { runTasks } from './workers.ts'
 
-/** Seeds a level. */
-const SEED_COUNTS: Readonly<Record<Level, number>> = { raft: 1500, replication: 500 }
+/** Seeds a level; the cluster level has a share of time instead. */
+const SEED_COUNTS: Readonly<Record<Exclude<Level, 'cluster'>, number>> = { raft: 1500, replication: 500 }
+const countedLevels = ['raft', 'replication'] as const
 
 /** Simulated seconds with faults of a seed. */
 const SECONDS = 60
@@ -19,8 +20,16 @@ const SECONDS = 60
 /** Strikes that every kind of fault must have had, at every level that has it. */
 const STRIKES_MIN = 100
 
-/** Simulated time by time that passes, over all workers. */
+/** Simulated time by time that passes, over all workers; at the cluster level, and at the others. */
+const CLUSTER_SPEED_MIN = 10
 const SPEED_MIN = 200
+
+/** Time of the cluster level: no seed begins after the first, all ends before the second. */
+const CLUSTER_BEGIN_MS = 70_000
+const CLUSTER_LIMIT_MS = 90_000
+/** Seeds that it must get through, and strikes that every kind of its faults must have had. */
+const CLUSTER_SEEDS_MIN = 10
+const CLUSTER_STRIKES_MIN = 1
 
 /** Everything ends within this time, and the seeds leave enough of it to the planted bugs. */
 const LIMIT_MS = 15 * 60_000
@@ -49,6 +58,7 @@ export async function runContinuousIntegration(seed: number | undefined, workerC
   console.log(`seed ${first}`)
   const totals = new Totals()
   await runSeeds(first, workerCount, totals)
+  await runClusterSeeds(first, workerCount, totals)
   const limitMs = LIMIT_MS - (performance.now() - startedMs)
   const { found, missed } = await runCanaries({ first, seconds: SECONDS, workerCount, limitMs })
   totals.passed += found
@@ -59,17 +69,44 @@ export async function runContinuousIntegration(seed: number | undefined, workerC
 }
 
 async function runSeeds(first: number, workerCount: number, totals: Totals): Promise<void> {
-  const figures = new Figures()
   const tasks = tasksFrom(first)
   const wanted = Object.values(SEED_COUNTS).reduce((sum, count) => sum + count)
+  const figures = await runAll(workerCount, SEEDS_LIMIT_MS, totals, () => {
+    const { done, value } = tasks.next()
+    return done === true ? undefined : value
+  })
+  totals.check(figures.runCount === wanted, `${figures.runCount} of ${wanted} seeds were run in the time there is`)
+  checkFigures(figures, STRIKES_MIN, SPEED_MIN, totals)
+}
+
+/** As many seeds of the cluster level as its time allows. */
+async function runClusterSeeds(first: number, workerCount: number, totals: Totals): Promise<void> {
+  const startedMs = performance.now()
+  let seed = first
+  const figures = await runAll(workerCount, CLUSTER_LIMIT_MS, totals, () =>
+    performance.now() - startedMs < CLUSTER_BEGIN_MS ? { level: 'cluster', seed: seed++, seconds: SECONDS } : undefined
+  )
+  const { runCount } = figures
+  totals.check(runCount >= CLUSTER_SEEDS_MIN, `${runCount} seeds of whole clusters, ${CLUSTER_SEEDS_MIN} are wanted`)
+  checkFigures(figures, CLUSTER_STRIKES_MIN, CLUSTER_SPEED_MIN, totals)
+}
+
+/** Runs tasks until there are none or the time is up, and says what they add up to. */
+async function runAll(
+  workerCount: number,
+  limitMs: number,
+  totals: Totals,
+  next: () => Task | undefined
+): Promise<Figures> {
+  const figures = new Figures()
   const progress = setInterval(() => console.log(figures.line), PROGRESS_MS)
   try {
     await runTasks<'run', Task>({
       workerCount,
-      limitMs: SEEDS_LIMIT_MS,
+      limitMs,
       next: () => {
-        const { done, value } = tasks.next()
-        return done === true ? undefined : { payload: { kind: 'run', task: value }, context: value }
+        const task = next()
+        return task && { payload: { kind: 'run', task }, context: task }
       },
       done: (task, report, cpuMs) => figures.add(task, report, cpuMs)
     })
@@ -81,19 +118,22 @@ async function runSeeds(first: number, workerCount: number, totals: Totals): Pro
   for (const line of [...figures.faultLines, ...figures.levelLines, figures.line]) console.log(line)
   totals.passed += figures.runCount - figures.violationCount
   totals.failed += figures.violationCount
-  totals.check(figures.runCount === wanted, `${figures.runCount} of ${wanted} seeds were run in the time there is`)
+  return figures
+}
+
+function checkFigures(figures: Figures, strikesMin: number, speedMin: number, totals: Totals): void {
   for (const { level, kind, count } of figures.faults()) {
-    totals.check(count >= STRIKES_MIN, `${level}: ${kind} struck ${count} times, ${STRIKES_MIN} are wanted`)
+    totals.check(count >= strikesMin, `${level}: ${kind} struck ${count} times, ${strikesMin} are wanted`)
   }
   const speed = figures.speed.toFixed(0)
-  totals.check(figures.speed >= SPEED_MIN, `${speed} x real time, ${SPEED_MIN} x are wanted`)
+  totals.check(figures.speed >= speedMin, `${speed} x real time, ${speedMin} x are wanted`)
 }
 
 /** Levels take turns, the one with more seeds more often, so that both end together. */
 function* tasksFrom(first: number): Generator<Task, undefined> {
   const most = Math.max(...Object.values(SEED_COUNTS))
   for (let at = 0; at < most; at++) {
-    for (const level of levels) {
+    for (const level of countedLevels) {
       const index = Math.floor((at * SEED_COUNTS[level]) / most)
       const isNew = at === 0 || index !== Math.floor(((at - 1) * SEED_COUNTS[level]) / most)
       if (isNew) yield { level, seed: first + index, seconds: SECONDS }

@@ -1,12 +1,14 @@
 /** The levels of simulation, by name, and one way to run a seed of any of them. */
+import { runCluster } from './cluster/cluster-simulation.ts'
 import { runReplication } from './replication/replication-simulation.ts'
 import { runRaft } from './raft/raft-simulation.ts'
 import type { RunReport } from './world/run-report.ts'
 
-export const levels = ['raft', 'replication'] as const
+export const levels = ['raft', 'replication', 'cluster'] as const
 
 /**
  * `raft`: replicas of one group over a simulated host. `replication`: stores and replica hosts, on simulated disks and networks.
+ * `cluster`: nodes as production composes them, and clients that speak Kafka's protocol.
  */
 export type Level = (typeof levels)[number]
 
@@ -30,5 +32,7 @@ export function runTask(
       return Promise.resolve(runRaft({ seed, seconds, without, print }))
     case 'replication':
       return runReplication({ seed, seconds, without, print })
+    case 'cluster':
+      return runCluster({ seed, seconds, without, print })
   }
 }

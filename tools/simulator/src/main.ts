@@ -1,9 +1,10 @@
 /**
  * `npm run test:simulation`: a whole cluster in one thread from one seed, many seeds, every safety property after every event.
  *
- *   --seed N        this seed (both levels unless --level says which)
+ *   --seed N        this seed (all levels unless --level says which)
  *   --seeds A..B    these seeds          --count N      so many, from a seed that is printed first (200)
- *   --level NAME    raft or replication  --seconds N    simulated seconds with faults (60)
+ *   --level NAME    raft, replication or cluster
+ *   --seconds N     simulated seconds with faults (60)
  *   --trace         print what happens   --workers N    processes (2)
  *   --without A,B   leave kinds of fault out, to find out which one matters
  *   --canaries      plant bugs and demand that each is found

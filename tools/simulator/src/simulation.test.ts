@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { canaries, seekCanary } from './canaries/all-canaries.ts'
+import { runCluster } from './cluster/cluster-simulation.ts'
 import { runRaft } from './raft/raft-simulation.ts'
 import { runReplication } from './replication/replication-simulation.ts'
 
@@ -19,6 +20,13 @@ describe('the simulator', () => {
       expect(report.operationCount).toBeGreaterThan(20)
       expect((await runReplication({ seed, seconds: 5 })).hash, `seed ${seed}`).toBe(report.hash)
     }
+  })
+
+  test('finds nothing in whole clusters on machines that fail, and leaves the same trace twice', async () => {
+    const report = await runCluster({ seed: 2, seconds: 5 })
+    expect(report.violation).toBeUndefined()
+    expect(report.operationCount).toBeGreaterThan(20)
+    expect((await runCluster({ seed: 2, seconds: 5 })).hash).toBe(report.hash)
   })
 
   test('finds planted bugs', async () => {

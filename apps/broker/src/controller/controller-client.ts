@@ -48,7 +48,8 @@ export class ControllerClient {
     try {
       reply = decodeMessage<Reply>(await this.#mesh.submitTo(METADATA_SHARD, meshServices.ask, message, options))
     } catch (error) {
-      if (error instanceof MeshError && error.code !== 'REMOTE') throw new ControllerUnavailableError({ cause: error })
+      // REMOTE included: a shard 0 that is just starting does not know the service yet.
+      if (error instanceof MeshError) throw new ControllerUnavailableError({ cause: error })
       throw error
     }
     if (reply.kind !== 'answer') throw new ControllerUnavailableError()

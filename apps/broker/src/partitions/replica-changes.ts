@@ -2,8 +2,7 @@
  * Brings the replicas of the groups that this shard leads to what the metadata wants: the target of a reassignment while there is
  * one, otherwise the replicas themselves. When a target is reached the controller is told, who then makes it the replicas.
  *
- * Each group has one change under way at most. When something else is wanted meanwhile it is given up for that: it may wait for
- * brokers that never come back.
+ * Each group has one change under way at most; what is wanted by then is looked at again when it ends.
  */
 import type { PartitionState } from '../controller/cluster-state.ts'
 import type { Move } from '../controller/commands.ts'
@@ -22,8 +21,8 @@ export interface ReplicaChangesOptions {
 
 export class ReplicaChanges {
   readonly #options: ReplicaChangesOptions
-  /** Groups that are being brought to what is wanted, and what that is, as text. */
-  readonly #running = new Map<string, string>()
+  /** Groups that are being brought to what is wanted, and what that was when their change under way began. */
+  readonly #running = new Map<string, readonly number[]>()
 
   constructor(options: ReplicaChangesOptions) {
     this.#options = options
@@ -32,16 +31,19 @@ export class ReplicaChanges {
   /** Leadership or placement may have changed. */
   consider(group: ReplicatedLog, topicId: string, partition: number): void {
     if (!this.#isWanted(group, topicId, partition)) return
-    const running = this.#running.get(group.name)
     const wanted = this.#wanted(topicId, partition)
-    if (running === undefined) void this.#run(group, topicId, partition)
-    else if (String(wanted) !== running) {
-      // Ends the one that is under way; the next round sees what is wanted.
-      this.#running.set(group.name, String(wanted))
+    const goal = this.#running.get(group.name)
+    if (goal === undefined) {
+      this.#running.set(group.name, wanted)
+      void this.#run(group, topicId, partition)
+    } else if (String(goal) !== String(wanted)) {
+      // The change under way may wait for replicas that are not wanted any more, and are gone: this one takes its place.
+      this.#running.set(group.name, wanted)
       void group.changeReplicas(wanted, [])
     }
   }
 
+  /** The brokers that should have a replica. */
   #wanted(topicId: string, partition: number): readonly number[] {
     const placement = this.#options.placementOf(topicId, partition)
     return placement?.target ?? placement?.replicas ?? []
@@ -58,8 +60,9 @@ export class ReplicaChanges {
     while (this.#isWanted(group, topicId, partition)) {
       const target = this.#options.placementOf(topicId, partition)?.target
       const wanted = this.#wanted(topicId, partition)
-      this.#running.set(group.name, String(wanted))
-      const done = isOn(group, wanted) || (await group.changeReplicas(wanted, []))
+      this.#running.set(group.name, wanted)
+      // Also when it seems done: a membership that is not committed may be lost with this leader, and must not be told.
+      const done = await group.changeReplicas(wanted, [])
       if (done && target !== undefined) await this.#tell({ topicId, partition, target })
       // Told: the metadata changes soon. Not done, or not told: later again.
       await new Promise<void>(resolve => void this.#options.after(RETRY_MS, resolve))
@@ -76,7 +79,7 @@ export class ReplicaChanges {
   }
 }
 
-/** The group's voters are these brokers, for certain. */
+/** The group's voters are these brokers, as far as its leader knows. */
 function isOn(group: ReplicatedLog, brokers: readonly number[]): boolean {
   const { voters, learners, joint } = group.membership
   if (joint || learners.length > 0 || voters.length !== brokers.length) return false

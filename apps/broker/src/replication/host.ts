@@ -233,7 +233,9 @@ class Host implements ReplicaHost, GroupHost {
 
   membershipChanged(group: Group): void {
     const members = group.memberIds()
-    if (members.includes(group.replica) && group.nextLife === undefined) this.#waiting.delete(group)
+    const { voters } = group.membership
+    if (members.includes(group.replica) && voters.includes(this.self) && group.nextLife === undefined)
+      this.#waiting.delete(group)
     else this.#waiting.add(group)
     const peers = new Set(members.map(brokerOf))
     peers.delete(this.self)
@@ -322,12 +324,14 @@ class Host implements ReplicaHost, GroupHost {
     this.tick++
     if (this.tick % HEARTBEAT_TICKS === 0) this.#greetPeers()
     for (const group of this.#changing) if (!group.advanceChange()) this.#changing.delete(group)
-    if (this.tick % ELECTION_TICKS === 0) this.#askToJoin()
+    if (this.tick % ELECTION_TICKS === 0) for (const group of this.#waiting) this.#askToJoin(group)
     this.#elections.expire(this.tick)
     for (const group of this.#wheel.take(this.tick)) {
       if (this.#elections.isFull && group.mayStand) group.skipTime()
       else group.onDue()
       this.#elections.note(group, group.stands, this.tick)
+      // It may have been removed while it was away, and be wanted again.
+      if (group.stands) this.#askToJoin(group)
       this.changed(group)
     }
     if (this.tick % SYNC_CHECK_TICKS !== 0) return
@@ -342,14 +346,13 @@ class Host implements ReplicaHost, GroupHost {
     for (const peer of lost) for (const group of this.#peers.sharedWith(peer)) group.peerGone(peer)
   }
 
-  /** Replicas that wait to be added say so. */
-  #askToJoin(): void {
-    for (const group of this.#waiting) {
-      if (group.nextLife !== undefined) group.leaveLead()
-      const { request, key, replica, nextLife, self } = group
-      for (const peer of request.peers?.() ?? this.#options.network.reachable) {
-        if (peer !== self) this.#outbox.send(key, peer, { kind: 'join', from: nextLife ?? replica })
-      }
+  /** A replica that waits to be added, or is a member and finds no leader, says that it is there. */
+  #askToJoin(group: Group): void {
+    const { request, key, replica, nextLife, self } = group
+    if (nextLife === undefined && group.leader !== undefined && group.memberIds().includes(replica)) return
+    if (nextLife !== undefined) group.leaveLead()
+    for (const peer of request.peers?.() ?? this.#options.network.reachable) {
+      if (peer !== self) this.#outbox.send(key, peer, { kind: 'join', from: nextLife ?? replica })
     }
   }
 

@@ -88,6 +88,42 @@ describe('replicas', () => {
     await write(cluster, next, numbers(20, 21))
   })
 
+  it('that were removed while they were away, and know nothing of it, are let in when they are wanted again', async () => {
+    const { cluster, leader } = await groupOn([1000, 2000, 3000])
+    const away = cluster.shard(3000)
+    away.kill()
+    await cluster.during(leader.group('g').changeReplicas([1000, 2000], []))
+    await write(cluster, leader, numbers(20, 25))
+    await cluster.during(away.start())
+    await cluster.during(away.open({ name: 'g', bootstrap: [1000, 2000, 3000], peers: () => FOUR }))
+    await cluster.advance(3000)
+    expect(away.group('g').membership.voters).toContain(3000)
+    expect(leader.group('g').membership.voters).toEqual([1000, 2000])
+    expect(await cluster.during(leader.group('g').changeReplicas([1000, 2000, 3000], []))).toBe(true)
+    await cluster.until(() => away.group('g').committedOffset === 25)
+    expect(await valuesOf(away.group('g').log)).toEqual(numbers(0, 25))
+  })
+
+  it('that were learners and were given up while they were away are let in when they are wanted again', async () => {
+    const { cluster, leader } = await groupOn([1000])
+    const away = cluster.shard(2000)
+    await cluster.during(away.open({ name: 'g', bootstrap: [], peers: () => FOUR }))
+    await cluster.during(leader.group('g').changeReplicas([1000], [2000]))
+    await cluster.until(() => away.group('g').membership.learners.includes(2000))
+    await cluster.advance(1000)
+    away.kill()
+    expect(await cluster.during(leader.group('g').changeReplicas([1000], []))).toBe(true)
+    leader.kill()
+    await cluster.during(leader.start())
+    await cluster.during(leader.open({ name: 'g', bootstrap: [1000] }))
+    await cluster.elect('g')
+    await cluster.during(away.start())
+    await cluster.during(away.open({ name: 'g', bootstrap: [], peers: () => FOUR }))
+    await cluster.advance(1000)
+    expect(away.group('g').membership.learners).toContain(2000)
+    expect(await cluster.during(leader.group('g').changeReplicas([1000, 2000], []))).toBe(true)
+  })
+
   it('hand leadership over when asked, and say when it did not come about', async () => {
     const { cluster, leader } = await groupOn([1000, 2000, 3000])
     let done: boolean | undefined

@@ -11,8 +11,9 @@ import type { BrokerSettings } from '../settings/broker-settings.ts'
 import { LiveSettings, shownBrokerId } from '../settings/dynamic-settings.ts'
 import type { BrokerClock } from '../system-clock.ts'
 
-/** Room in the store below which connections stop reading requests. */
-const ADMISSION_BYTES = 4 * 1024 * 1024
+/** Room in the store below which connections stop reading requests: so much, and at most this share of its memory. */
+const ADMISSION_BYTES_MAX = 4 * 1024 * 1024
+const ADMISSION_SHARE = 0.25
 
 export interface GatewayHostParts {
   readonly brokerId: number
@@ -32,6 +33,7 @@ export function gatewayHost(parts: GatewayHostParts): GatewayHost {
   const { brokerId, settings, state, store, table, cluster, controller, administration, logDirs, clock, log } = parts
   const shownId = shownBrokerId(settings, brokerId)
   const live = new LiveSettings(settings, brokerId)
+  const admissionBytes = Math.min(ADMISSION_BYTES_MAX, settings['store.memory.bytes'] * ADMISSION_SHARE)
   return {
     brokerId: shownId,
     cluster,
@@ -57,9 +59,9 @@ export function gatewayHost(parts: GatewayHostParts): GatewayHost {
     admission: {
       // A store that failed or is full refuses appends by itself: only a busy one makes clients wait.
       get open() {
-        return store.refusesAppends || store.writable(ADMISSION_BYTES)
+        return store.refusesAppends || store.writable(admissionBytes)
       },
-      whenOpen: () => store.whenWritable(ADMISSION_BYTES)
+      whenOpen: () => store.whenWritable(admissionBytes)
     },
     clock,
     log

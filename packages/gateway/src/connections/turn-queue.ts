@@ -2,7 +2,8 @@
  * Work that is done once per event-loop turn: flushing responses, going on with requests that waited.
  *
  * Whoever schedules itself runs once in the next check phase (setImmediate), after all sockets that were readable in this
- * turn have been read: answers to many requests of one turn so leave in one write.
+ * turn have been read: answers to many requests of one turn so leave in one write. A host with turns of its own (a simulator)
+ * passes them in.
  */
 
 export interface TurnTaker {
@@ -15,6 +16,11 @@ export class TurnQueue {
   #takers: TurnTaker[] = []
   #spare: TurnTaker[] = []
   #immediate = false
+  readonly #soon: (callback: () => void) => void
+
+  constructor(soon: (callback: () => void) => void = callback => void setImmediate(callback)) {
+    this.#soon = soon
+  }
 
   schedule(taker: TurnTaker): void {
     if (taker.scheduled) return
@@ -22,7 +28,7 @@ export class TurnQueue {
     this.#takers.push(taker)
     if (this.#immediate) return
     this.#immediate = true
-    setImmediate(this.#run)
+    this.#soon(this.#run)
   }
 
   readonly #run = (): void => {

@@ -19,7 +19,8 @@ export const initProducerIdHandler: Handler<typeof apis.initProducerId> = {
     if (transactionalId === '') return refused('INVALID_REQUEST')
     if ((producerId === NO_PRODUCER_ID) !== (producerEpoch === NO_PRODUCER_EPOCH)) return refused('INVALID_REQUEST')
     if (transactionalId !== null) return refused('UNSUPPORTED_VERSION')
-    return { producerId: await context.host.producerIds.allocate(), producerEpoch: 0 }
+    const allocated = await context.host.producerIds.allocate()
+    return 'error' in allocated ? refused(allocated.error) : { producerId: allocated.producerId, producerEpoch: 0 }
   },
   refuse: (_context, _request, error) => refused(error)
 }

@@ -170,6 +170,13 @@ test('every version of InitProducerId gives each idempotent producer an id of it
   expect(ids.size).toBe(6)
 })
 
+test('InitProducerId tells that no id can be had now, with the error that the host names', async () => {
+  served.host.refuseProducerIds = 'COORDINATOR_LOAD_IN_PROGRESS'
+  const response = await client.request(apis.initProducerId, 5, { transactionalId: null, transactionTimeoutMs: 1000 })
+  expect(response.errorCode).toBe(errorCode('COORDINATOR_LOAD_IN_PROGRESS'))
+  expect(response.producerId).toBe(-1n)
+})
+
 test('InitProducerId refuses what it cannot do', async () => {
   const refused = async (message: { transactionalId: string | null; producerId?: bigint; producerEpoch?: number }) => {
     const response = await client.request(apis.initProducerId, 5, message)

@@ -44,6 +44,8 @@ export class MemoryHost implements GatewayHost {
   readonly log = new MemoryLog()
   /** Where coordinators are said to be; an error name: nowhere. */
   coordinator: number | ErrorName = 1
+  /** Every request for a producer id is refused with this. */
+  refuseProducerIds: ErrorName | null = null
   #lastProducerId = 999n
 
   constructor(options: { clock?: ClockPort; neighbours?: readonly NeighbourBroker[] } = {}) {
@@ -57,7 +59,10 @@ export class MemoryHost implements GatewayHost {
   }
 
   readonly producerIds = {
-    allocate: (): Promise<bigint> => Promise.resolve(++this.#lastProducerId)
+    allocate: (): Promise<{ readonly producerId: bigint } | { readonly error: ErrorName }> =>
+      Promise.resolve(
+        this.refuseProducerIds === null ? { producerId: ++this.#lastProducerId } : { error: this.refuseProducerIds }
+      )
   }
 
   readonly coordinators = {

@@ -52,6 +52,8 @@ export async function rebuildFold(
     bytesRead += reached - mark.filePosition
     if (reached >= segment.byteCount) next = Math.max(next, segment.endOffset)
     else next = damagedUntil(log, next, segment.endOffset, `entries of ${segment.path} are not readable`)
+    // A commit that was lost may have begun a segment: then the next one does not begin where this one ends.
+    if (next === due) next = damagedUntil(log, due, baseBehind(log, segment), `nothing follows in ${segment.path}`)
   }
   log.foldReady = true
   return bytesRead
@@ -69,6 +71,11 @@ async function markBefore(
   if (mark !== undefined) return mark
   await indexes.load(log, segment)
   return segment.index.atOffset(offset)!
+}
+
+/** Where the segment behind `segment` begins, or the end of the log. */
+function baseBehind(log: StoreLog, segment: Segment): number {
+  return log.segments[log.segments.indexOf(segment) + 1]?.baseOffset ?? log.endOffset
 }
 
 /** Where the fold goes on behind damage that is known or recorded now. */

@@ -5,7 +5,7 @@ import { StoreError } from '../errors.ts'
 import type { Log, LogOptions, LogStore } from '../log-store.ts'
 import { MemoryStoreHost } from '../testing/memory-store.ts'
 import { plainEntry } from '../testing/plain-entries.ts'
-import { concat } from './store-model.ts'
+import { concat, CountingFold } from './store-model.ts'
 
 const options: LogOptions = { segmentBytes: 64 << 10, indexIntervalBytes: 1024, segmentMs: 1e12 }
 
@@ -126,6 +126,30 @@ describe('damage', () => {
     const recovered = again.logs.get('orders')!
     expect(recovered.endOffset).toBe(10)
     expect(await refused(recovered)).toEqual([5, 6])
+    await again.close()
+  })
+
+  it('of a commit in which a segment ended and the next one began is passed over by the fold', async () => {
+    const folds: CountingFold[] = []
+    const newFold = (): CountingFold => {
+      folds.push(new CountingFold())
+      return folds.at(-1)!
+    }
+    const host = new MemoryStoreHost({ folds: newFold })
+    const store = await host.open()
+    const [log] = (await store.createLogs([{ name: 'orders', options, fold: newFold() }])) as [Log]
+    for (const count of [85, 10, 3]) {
+      append(log, count)
+      await log.flush()
+    }
+    host.crash('drop-all')
+    const second = frameStarts(host.disk.contents('/store/journal/0000.journal')!)[1]!
+    host.disk.corrupt('/store/journal/0000.journal', second + 30)
+    const again = await host.open()
+    const damage = again.status().damage.filter(range => range.log === 'orders')
+    expect(damage).toMatchObject([{ startOffset: 85, endOffset: 95 }])
+    expect(again.logs.get('orders')!.endOffset).toBe(98)
+    expect(folds.at(-1)!.count).toBe(88)
     await again.close()
   })
 

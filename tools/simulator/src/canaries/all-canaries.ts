@@ -2,10 +2,11 @@
 import { runTask, type Level } from '../levels.ts'
 import type { RunReport } from '../world/run-report.ts'
 import type { Canary } from './canary.ts'
+import { clusterCanaries } from './cluster-canaries.ts'
 import { raftCanaries } from './raft-canaries.ts'
 import { replicationCanaries } from './replication-canaries.ts'
 
-export const canaries: readonly Canary[] = [...raftCanaries, ...replicationCanaries]
+export const canaries: readonly Canary[] = [...raftCanaries, ...replicationCanaries, ...clusterCanaries]
 
 /** What a search found. */
 export interface CanaryReport {

@@ -6,35 +6,65 @@
  * replicated log survives. Crashes, power cuts and failed flushes, which lose only what nobody was promised, strike everywhere.
  */
 import type { MemoryPath, MemoryPeerNetwork } from '@milena/shard-scheduler'
-import type { MemoryDisk } from '@milena/storage-engine/testing'
+import type { CrashPolicy, MemoryDisk } from '@milena/storage-engine/testing'
 import type { Random } from '../world/random.ts'
 import type { FaultKind } from '../world/swarm.ts'
 import type { World } from '../world/world.ts'
-import type { Machine } from './machine.ts'
+
+/** A machine as faults see it: a disk for each of its processes, which start, end and stand still together. */
+export interface FaultyMachine {
+  readonly number: number
+  readonly isUp: boolean
+  /** Its processes run, none of them boots. */
+  readonly hasStarted: boolean
+  readonly disks: readonly MemoryDisk[]
+  /** Factor on the latency of its disks. */
+  slowness: number
+  /** A fault of its disks may have ended the boot of a process. */
+  diskIsSuspect: boolean
+  start(): void
+  /** The processes end here and now; the kernel writes what it was given, and tells the peers. */
+  kill(): void
+  /** What was not flushed may be lost, nobody is told. */
+  powerOff(policy: CrashPolicy): void
+  /** The processes stand still; the result lets them go on. */
+  pause(): () => void
+  jumpClock(jumpMs: number): void
+  /** The processes end and their state stores are gone. */
+  loseState(): void
+  /** The disks are new ones. */
+  wipe(): void
+  /** Everything works, and the processes run. */
+  recover(): void
+}
 
 /** What the faults need from a level. */
-export interface FaultSite<Running> {
+export interface FaultSite<Faulty extends FaultyMachine> {
   readonly world: World
-  readonly machines: readonly Machine<Running>[]
+  readonly machines: readonly Faulty[]
   readonly network: MemoryPeerNetwork
   /** Number in the network of each shard of a machine. */
-  readonly peersOf: (machine: Machine<Running>) => readonly number[]
+  readonly peersOf: (machine: Faulty) => readonly number[]
   /** The machine whose disk may lose what is durable; undefined in runs without. */
-  readonly victim: Machine<Running> | undefined
+  readonly victim: Faulty | undefined
+  /** All of its disk may be replaced by a new one. */
+  readonly replacesDisks: boolean
   /** Its disk may also change what it holds, not only lose all of it. */
   readonly decays: boolean
+  /** Links may lose, repeat and reorder messages while they last, which TCP never does and only Raft stands. */
+  readonly mayMisdeliver: boolean
   /** What the path between any two machines is like without faults. */
   readonly plainPath: Partial<MemoryPath>
   /** The disk of a machine is a new one now. */
-  readonly replaced: (machine: Machine<Running>) => void
+  readonly replaced: (machine: Faulty) => void
 }
 
-export class MachineFaults<Running> {
-  readonly #site: FaultSite<Running>
+export class MachineFaults<Faulty extends FaultyMachine> {
+  readonly #site: FaultSite<Faulty>
   readonly #random: Random
   #healed = false
 
-  constructor(site: FaultSite<Running>) {
+  constructor(site: FaultSite<Faulty>) {
     this.#site = site
     this.#random = site.world.random.of('machine faults')
   }
@@ -55,13 +85,7 @@ export class MachineFaults<Running> {
     const { machines, network } = this.#site
     network.heal()
     network.resetPaths()
-    for (const machine of machines) {
-      machine.repairDisk()
-      machine.wallOffsetMs = 0
-      if (machine.time !== undefined) machine.time.wallOffsetMs = 0
-      machine.time?.resume()
-      machine.start()
-    }
+    for (const machine of machines) machine.recover()
   }
 
   #processFaults(): FaultKind[] {
@@ -108,10 +132,9 @@ export class MachineFaults<Running> {
 
   #losses(): FaultKind[] {
     if (this.#site.victim === undefined) return []
-    return [
-      { name: 'lost state store', intervalMs: [6000, 60_000], strike: () => this.#loseState() },
-      { name: 'new disk', intervalMs: [10_000, 90_000], strike: () => this.#replaceDisk() }
-    ]
+    const lostState = { name: 'lost state store', intervalMs: [6000, 60_000], strike: () => this.#loseState() } as const
+    if (!this.#site.replacesDisks) return [lostState]
+    return [lostState, { name: 'new disk', intervalMs: [10_000, 90_000], strike: () => this.#replaceDisk() }]
   }
 
   #decay(): FaultKind[] {
@@ -155,12 +178,16 @@ export class MachineFaults<Running> {
         strike: () => this.#path({ bytesPerSecond: this.#random.pick([500_000, 2_000_000]) })
       },
       { name: 'hiccups', intervalMs: [2000, 20_000], strike: () => this.#path({ hiccup: 0.05, hiccupMs: 200 }) },
-      {
-        name: 'messages lost or repeated',
-        intervalMs: [4000, 30_000],
-        strike: () => this.#path({ lose: 0.02, repeat: 0.05, reorder: 0.05 })
-      }
+      ...(this.#site.mayMisdeliver ? [this.#misdelivery] : [])
     ]
+  }
+
+  get #misdelivery(): FaultKind {
+    return {
+      name: 'messages lost or repeated',
+      intervalMs: [4000, 30_000],
+      strike: () => this.#path({ lose: 0.02, repeat: 0.05, reorder: 0.05 })
+    }
   }
 
   /** Undoes a fault later, unless everything was healed before. */
@@ -170,7 +197,7 @@ export class MachineFaults<Running> {
     })
   }
 
-  #onRunning(strike: (machine: Machine<Running>) => void): boolean {
+  #onRunning(strike: (machine: Faulty) => void): boolean {
     const running = this.#site.machines.filter(machine => machine.isUp)
     if (running.length === 0) return false
     strike(this.#random.pick(running))
@@ -179,12 +206,12 @@ export class MachineFaults<Running> {
 
   // ---- processes ----
 
-  #crash(machine: Machine<Running>): void {
+  #crash(machine: Faulty): void {
     machine.kill()
     this.#undoLater(this.#random.pick([1, 300, 3000]), () => machine.start())
   }
 
-  #cutPower(machine: Machine<Running>): void {
+  #cutPower(machine: Faulty): void {
     machine.powerOff(this.#random.pick(['random', 'random', 'drop-all', 'keep-all', 'tear-all']))
     this.#undoLater(this.#random.pick([1, 1000, 4000]), () => machine.start())
   }
@@ -200,7 +227,7 @@ export class MachineFaults<Running> {
     machine.powerOff('random')
     machine.start()
     this.#site.world.schedule(this.#random.exponential(15), () => {
-      if (!this.#healed && machine.running === undefined) machine.powerOff('random')
+      if (!this.#healed && !machine.hasStarted) machine.powerOff('random')
       if (!this.#healed) machine.start()
     })
     return true
@@ -218,17 +245,15 @@ export class MachineFaults<Running> {
     return true
   }
 
-  #pause(machine: Machine<Running>): void {
-    const { time } = machine
-    time?.holdUp()
-    this.#undoLater(this.#random.pick([30, 500, 5000]), () => time?.resume())
+  #pause(machine: Faulty): void {
+    const goOn = machine.pause()
+    this.#undoLater(this.#random.pick([30, 500, 5000]), goOn)
   }
 
   #jumpClock(): boolean {
     const machine = this.#random.pick(this.#site.machines)
     const jumpMs = this.#random.pick([-1000, 1000, -3_600_000, 3_600_000, -315_360_000_000, 315_360_000_000])
-    machine.wallOffsetMs += jumpMs
-    if (machine.time !== undefined) machine.time.wallOffsetMs += jumpMs
+    machine.jumpClock(jumpMs)
     return true
   }
 
@@ -245,16 +270,24 @@ export class MachineFaults<Running> {
     const machine = this.#random.pick(this.#site.machines)
     if (!machine.isUp) return false
     machine.diskIsSuspect = true
-    strike(machine.disk)
+    strike(this.#diskOf(machine))
     return true
   }
 
   #fillDisk(): boolean {
     const machine = this.#random.pick(this.#site.machines)
     machine.diskIsSuspect = true
-    machine.disk.capacityBytes = 1 << 20
-    this.#undoLater(3000, () => (machine.disk.capacityBytes = Infinity))
+    for (const disk of machine.disks) disk.capacityBytes = 1 << 20
+    this.#undoLater(3000, () => {
+      for (const disk of machine.disks) disk.capacityBytes = Infinity
+    })
     return true
+  }
+
+  /** One of its disks; chance is not asked where there is no choice. */
+  #diskOf({ disks }: Faulty): MemoryDisk {
+    const [only] = disks
+    return only !== undefined && disks.length === 1 ? only : this.#random.pick(disks)
   }
 
   // ---- the victim ----
@@ -263,7 +296,7 @@ export class MachineFaults<Running> {
     const { victim } = this.#site
     if (victim === undefined) return false
     victim.diskIsSuspect = true
-    strike(victim.disk)
+    strike(this.#diskOf(victim))
     return true
   }
 
@@ -284,10 +317,10 @@ export class MachineFaults<Running> {
   #onVictimFile(strike: (disk: MemoryDisk, path: string, bytes: number) => void): boolean {
     const { victim } = this.#site
     if (victim === undefined) return false
-    const { disk } = victim
+    const disk = this.#diskOf(victim)
     void filesBelow(disk, '').then(
       paths => {
-        if (this.#healed || paths.length === 0 || victim.disk !== disk) return
+        if (this.#healed || paths.length === 0 || !victim.disks.includes(disk)) return
         const path = this.#random.pick(paths)
         const bytes = disk.contents(path)?.length ?? 0
         if (bytes === 0) return
@@ -302,9 +335,7 @@ export class MachineFaults<Running> {
   #loseState(): boolean {
     const { victim } = this.#site
     if (victim === undefined) return false
-    if (victim.isUp) victim.kill()
-    victim.state.erase()
-    victim.diskIsSuspect = true
+    victim.loseState()
     victim.start()
     return true
   }
@@ -320,7 +351,7 @@ export class MachineFaults<Running> {
 
   // ---- network ----
 
-  #pairs(left: readonly Machine<Running>[], right: readonly Machine<Running>[]): (readonly [number, number])[] {
+  #pairs(left: readonly Faulty[], right: readonly Faulty[]): (readonly [number, number])[] {
     const { peersOf } = this.#site
     const rights = right.flatMap(peersOf)
     return left.flatMap(peersOf).flatMap(from => rights.map(to => [from, to] as const))

@@ -7,6 +7,7 @@
 import { MemoryDisk, MemoryStateDevice, type CrashPolicy, type DiskOperation } from '@milena/storage-engine/testing'
 import type { Random } from '../world/random.ts'
 import type { World } from '../world/world.ts'
+import type { FaultyMachine } from './machine-faults.ts'
 import { ProcessTime } from './process-time.ts'
 
 /** What a booting process gets from its machine. */
@@ -27,15 +28,20 @@ const RESTART_MS = 300
 export interface MachineOptions<Running> {
   readonly world: World
   readonly number: number
+  /** In the trace; default n and the number. */
+  readonly name?: string
   readonly boot: Boot<Running>
   /** The process ended; `told`: its kernel tells its peers. */
   readonly ended: (machine: Machine<Running>, told: boolean) => void
   /** A process could not start for a reason that no fault explains. */
   readonly bootFailed: (machine: Machine<Running>, error: unknown) => void
+  /** There is a supervisor to start a process again that ended by itself. Default: always. */
+  readonly isSupervised?: () => boolean
 }
 
-export class Machine<Running> {
+export class Machine<Running> implements FaultyMachine {
   readonly number: number
+  readonly name: string
   readonly random: Random
   disk: MemoryDisk
   state = new MemoryStateDevice()
@@ -55,6 +61,7 @@ export class Machine<Running> {
   constructor(options: MachineOptions<Running>) {
     this.#options = options
     this.number = options.number
+    this.name = options.name ?? `n${options.number}`
     this.random = options.world.random.of(`machine ${options.number}`)
     this.disk = new MemoryDisk({ seed: this.random.uint32(), strictBuffers: false, ...this.#diskOptions() })
     this.#useState()
@@ -62,6 +69,14 @@ export class Machine<Running> {
 
   get isUp(): boolean {
     return this.time !== undefined
+  }
+
+  get hasStarted(): boolean {
+    return this.running !== undefined
+  }
+
+  get disks(): readonly MemoryDisk[] {
+    return [this.disk]
   }
 
   get isHeldUp(): boolean {
@@ -88,10 +103,6 @@ export class Machine<Running> {
         if (this.time === time) this.#bootFailed(error)
       }
     )
-  }
-
-  get name(): string {
-    return `n${this.number}`
   }
 
   /** The process ends here and now. Its kernel writes what it was given, and tells the peers. */
@@ -121,11 +132,36 @@ export class Machine<Running> {
     this.#useState()
   }
 
-  /** Runs faults of the disk down: none is armed, nothing is full. What they did stays. */
-  repairDisk(): void {
+  pause(): () => void {
+    const { time } = this
+    time?.holdUp()
+    return () => time?.resume()
+  }
+
+  jumpClock(jumpMs: number): void {
+    this.wallOffsetMs += jumpMs
+    if (this.time !== undefined) this.time.wallOffsetMs += jumpMs
+  }
+
+  loseState(): void {
+    if (this.isUp) this.kill()
+    this.state.erase()
+    this.diskIsSuspect = true
+  }
+
+  recover(): void {
+    this.repair()
+    this.start()
+  }
+
+  /** Faults run down: none is armed, nothing is full, late or held up. What they did stays. */
+  repair(): void {
     this.disk.clearFaults()
     this.disk.capacityBytes = Infinity
     this.slowness = 1
+    this.wallOffsetMs = 0
+    if (this.time !== undefined) this.time.wallOffsetMs = 0
+    this.time?.resume()
   }
 
   #stop(policy: CrashPolicy, told: boolean): void {
@@ -152,7 +188,7 @@ export class Machine<Running> {
     this.#restartPlanned = true
     this.#options.world.schedule(RESTART_MS, () => {
       this.#restartPlanned = false
-      this.start()
+      if (this.#options.isSupervised?.() !== false) this.start()
     })
   }
 

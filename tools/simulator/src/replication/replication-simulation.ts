@@ -72,7 +72,7 @@ class ReplicationSimulation {
   readonly #plans: readonly GroupPlan[]
   readonly #observer: ReplicationObserver
   readonly #clients: ReplicationClients
-  readonly #faults: MachineFaults<ReplicaProcess>
+  readonly #faults: MachineFaults<Machine<ReplicaProcess>>
   readonly #swarm: Swarm
   readonly #network: MemoryPeerNetwork
   readonly #newcomers = new Set<number>()
@@ -134,7 +134,9 @@ class ReplicationSimulation {
       network: this.#network,
       peersOf: machine => [brokerIdOf(machine)],
       victim,
+      replacesDisks: true,
       decays: false,
+      mayMisdeliver: true,
       plainPath,
       replaced: machine => {
         if (plant?.trustsNewDisks !== true) this.#newcomers.add(machine.number)

@@ -1,5 +1,5 @@
 import type { Entry } from '@milena/raft'
-import type { Log, LogStore } from '@milena/storage-engine'
+import { StoreError, type Log, type LogStore } from '@milena/storage-engine'
 import { MemoryStoreHost } from '@milena/storage-engine/testing'
 import { BatchBuilder, batchHeader } from '@milena/wire-protocol'
 import { describe, expect, it } from 'vitest'
@@ -18,6 +18,8 @@ class Fixture {
   writes!: GroupWrites
   /** Puts that wait. */
   puts: (() => void)[] = []
+  /** What waits for time to pass. */
+  alarms: (() => void)[] = []
 
   static async open(): Promise<Fixture> {
     const fixture = new Fixture()
@@ -33,7 +35,10 @@ class Fixture {
       fold: undefined,
       snapshot: undefined,
       state: new StateWriter(fixture.store.state, task => setImmediate(task)),
-      after: () => () => undefined,
+      after: (_, callback) => {
+        fixture.alarms.push(callback)
+        return () => undefined
+      },
       onProgress: () => undefined,
       onHeld: () => undefined
     })
@@ -144,6 +149,31 @@ describe("a replica's writes", () => {
     writes.append(5, [noop(5, 2), records(6, 3, 2, 2)], false)
     writes.stop()
     expect([log.endOffset, writes.heldEnd]).toEqual([5, 3])
+  })
+
+  it('wait with a cut, and with what follows it, while the disk is full', async () => {
+    const fixture = await Fixture.open()
+    const { writes, log } = fixture
+    writes.append(undefined, [noop(1, 1), records(2, 0, 1, 3), records(5, 3, 1, 2)], false)
+    await fixture.drain()
+    await log.flush()
+    const truncate = log.truncate.bind(log)
+    log.truncate = () => Promise.reject(new StoreError('NO_SPACE', 'truncate'))
+    writes.append(5, [records(5, 3, 2, 1)], false)
+    await fixture.drain()
+    expect([log.endOffset, writes.endOffset, writes.heldEnd]).toEqual([5, 4, 3])
+    expect(fixture.alarms).toHaveLength(1)
+    log.truncate = truncate
+    fixture.alarms.shift()!()
+    await fixture.drain()
+    expect([log.endOffset, writes.heldEnd]).toEqual([4, 4])
+  })
+
+  it('write nothing once they have stopped', async () => {
+    const { writes, log } = await Fixture.open()
+    writes.stop()
+    writes.append(undefined, [records(1, 0, 1)], false)
+    expect(log.endOffset).toBe(0)
   })
 
   it('of an earlier life are emptied before the first record of the new one', async () => {

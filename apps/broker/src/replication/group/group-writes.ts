@@ -12,7 +12,7 @@
  * With nothing waiting (nearly always) a record goes to the log at once and its bytes are copied only there.
  */
 import type { Entry, EntryId, Index } from '@milena/raft'
-import type { Log, LogFold, LogStore } from '@milena/storage-engine'
+import { StoreError, type Log, type LogFold, type LogStore } from '@milena/storage-engine'
 import type { GroupSnapshots } from '../contract.ts'
 import { finishInstall } from '../lives/group-install.ts'
 import { encodeInstall, encodeMarks, installKey, marksKey, voidKey, type PendingInstall } from '../kept/group-state.ts'
@@ -145,6 +145,7 @@ export class GroupWrites {
   }
 
   #appendRecords(bytes: Uint8Array, replay: boolean): void {
+    if (this.#stopped) return
     if (this.idle && this.#options.log.append(bytes) === 'appended') {
       if (replay) this.#options.fold?.replay(bytes)
       return
@@ -272,7 +273,10 @@ export class GroupWrites {
     })
   }
 
-  /** Runs work of more than one wait; what it rejects with is a failure of the store, which says so itself. */
+  /**
+   * Runs work of more than one wait, again and again while a full disk stands in its way; what else it rejects with is a failure
+   * of the store, which says so itself.
+   */
   #carry(work: () => Promise<void>): void {
     this.#busy = true
     work().then(
@@ -284,7 +288,13 @@ export class GroupWrites {
         this.#run()
         this.#options.onProgress()
       },
-      () => this.stop()
+      (error: unknown) => {
+        if (!(error instanceof StoreError && error.code === 'NO_SPACE')) return this.stop()
+        this.#options.after(NO_SPACE_RETRY_MS, () => {
+          this.#busy = false
+          this.#run()
+        })
+      }
     )
   }
 
