@@ -40,6 +40,9 @@ import { SpaceGuard } from './space.ts'
 import { StoreLog, type LogHost } from './store-log.ts'
 import { emptyRead, type TailReader } from './tail-read.ts'
 
+/** Pause before somebody tries again who found no room although there seems to be some. */
+const UNUSABLE_ROOM_RETRY_MS = 1
+
 /** What a store is made of. */
 export interface StoreParts {
   readonly disk: Disk
@@ -184,10 +187,12 @@ export class Store implements LogStore, LogHost {
 
   whenWritable(bytes = 1): Promise<void> {
     return new Promise(resolve => {
-      // In a later turn even when there is room: a caller that asks in a loop must not starve the destaging it waits for.
-      if (this.writable(bytes) || this.refusesAppends) return this.#parts.scheduler.soon(resolve)
-      this.#writableWaiters.push({ bytes, resolve })
+      if (this.refusesAppends) return this.#parts.scheduler.soon(resolve)
       this.#considerDestaging(false)
+      // Room that the caller could not use (it is scattered, or cached by the caller's own tail): time must pass, so that
+      // destaging, which makes more, gets on.
+      if (this.writable(bytes)) this.clock.after(UNUSABLE_ROOM_RETRY_MS, resolve)
+      else this.#writableWaiters.push({ bytes, resolve })
     })
   }
 

@@ -21,7 +21,12 @@ export class ManualClock implements Clock {
     return this.#nowMs
   }
 
+  /** Pauses of a millisecond pass by themselves: only what is waited for on purpose needs `advance`. */
   after(delayMs: number, callback: () => void): () => void {
+    if (delayMs <= 1) {
+      const pause = setImmediate(callback)
+      return () => clearImmediate(pause)
+    }
     const timer = { atMs: this.#nowMs + delayMs, callback }
     this.#timers.push(timer)
     return () => {
