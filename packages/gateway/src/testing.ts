@@ -8,9 +8,5 @@ export { MemoryAdmission, MemoryCluster, MemoryHost, MemoryLog, type NeighbourBr
 export { MemoryPartition } from './testing/memory-partition.ts'
 export { RawClient } from './testing/raw-client.ts'
 export { ServedGateway } from './testing/served-gateway.ts'
-export {
-  SocketlessConnection,
-  SocketlessGateway,
-  type SocketlessGatewayOptions
-} from './testing/socketless-gateway.ts'
+export { SocketlessConnection, SocketlessGateway, type SocketlessGatewayOptions } from './testing/socketless-gateway.ts'
 export { testBatch, type TestBatchOptions } from './testing/test-batch.ts'

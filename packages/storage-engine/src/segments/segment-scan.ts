@@ -1,8 +1,10 @@
 /**
  * Reads a segment from disk from front to back, entry by entry: for recovery and for rebuilding indexes. Uses memory of its
- * own for as long as it runs (1 MiB, or the largest entry met), one scan of a store at a time.
+ * own for as long as it runs (1 MiB, or the largest entry met), one scan of a store at a time. A file that is missing is one
+ * without entries: what should be there is damage, to be found and recorded by whoever scans.
  */
-import type { AlignedBuffer, Disk } from '../disk.ts'
+import type { AlignedBuffer, Disk, DiskFile } from '../disk.ts'
+import { DiskError } from '../errors.ts'
 import type { EntryFormat } from '../log-store.ts'
 import { pageBytes } from '../memory/arena.ts'
 import { Mutex } from '../store/mutex.ts'
@@ -32,66 +34,72 @@ export class SegmentScanner {
    * (`offset` for the first). Resolves to the file position where it stopped: `to` when all is in order.
    */
   scan(segment: Segment, from: number, to: number, offset: number, visit: EntryVisitor): Promise<number> {
-    return this.#turns.run(() =>
-      this.#files.use(segment, 'write', file => this.#scan(file.read.bind(file), from, to, offset, visit))
-    )
+    return this.#use(segment, from, file => this.#scan(file.read.bind(file), from, to, offset, visit))
+  }
+
+  /** Runs `work` with the segment's file, `missing` when there is none. */
+  #use<T>(segment: Segment, missing: T, work: (file: DiskFile) => Promise<T>): Promise<T> {
+    return this.#turns.run(async () => {
+      try {
+        return await this.#files.use(segment, 'write', work)
+      } catch (error) {
+        if (error instanceof DiskError && error.code === 'NOT_FOUND') return missing
+        throw error
+      }
+    })
   }
 
   /** The bytes `[from, to)` in pieces of at most 1 MiB, in order. */
   scanBytes(segment: Segment, from: number, to: number, visit: (bytes: Uint8Array) => void): Promise<void> {
-    return this.#turns.run(() =>
-      this.#files.use(segment, 'write', async file => {
-        const buffer = this.#disk.allocateBuffer(windowBytes)
-        try {
-          for (let position = from; position < to;) {
-            const start = Math.floor(position / pageBytes) * pageBytes
-            const count = await file.read(buffer.bytes.subarray(0, Math.min(windowBytes, pageCeil(to - start))), start)
-            const end = Math.min(to, start + count)
-            if (end <= position) return
-            visit(buffer.bytes.subarray(position - start, end - start))
-            position = end
-          }
-        } finally {
-          buffer.release()
+    return this.#use(segment, undefined, async file => {
+      const buffer = this.#disk.allocateBuffer(windowBytes)
+      try {
+        for (let position = from; position < to;) {
+          const start = Math.floor(position / pageBytes) * pageBytes
+          const count = await file.read(buffer.bytes.subarray(0, Math.min(windowBytes, pageCeil(to - start))), start)
+          const end = Math.min(to, start + count)
+          if (end <= position) return
+          visit(buffer.bytes.subarray(position - start, end - start))
+          position = end
         }
-      })
-    )
+      } finally {
+        buffer.release()
+      }
+    })
   }
 
   /** The file position of the first intact entry at or behind `from` whose base offset is in `(after, before)`, or `to`. */
   findNext(segment: Segment, from: number, to: number, after: number, before: number): Promise<number> {
     const { headerBytes } = this.#format
-    return this.#turns.run(() =>
-      this.#files.use(segment, 'write', async file => {
-        let buffer = this.#disk.allocateBuffer(windowBytes)
-        try {
-          let position = from
-          while (position + headerBytes <= to) {
-            const start = Math.floor(position / pageBytes) * pageBytes
-            const count = await file.read(
-              buffer.bytes.subarray(0, Math.min(buffer.bytes.length, pageCeil(to - start))),
-              start
-            )
-            const valid = Math.min(count, to - start)
-            if (valid < position - start + headerBytes) return to
-            let larger = 0
-            let at = position - start
-            for (; at + headerBytes <= valid && larger === 0; at++) {
-              const length = this.#plausible(buffer.bytes, at, to - start, after, before)
-              if (length === 0) continue
-              if (at + length > valid) larger = length + pageBytes
-              else if (this.#format.isIntact(buffer.bytes, at, length)) return start + at
-            }
-            position = start + at - (larger > 0 ? 1 : 0)
-            if (larger > buffer.bytes.length) buffer = this.#replace(buffer, larger)
-            else if (larger > 0 && Math.floor(position / pageBytes) * pageBytes === start) position++
+    return this.#use(segment, to, async file => {
+      let buffer = this.#disk.allocateBuffer(windowBytes)
+      try {
+        let position = from
+        while (position + headerBytes <= to) {
+          const start = Math.floor(position / pageBytes) * pageBytes
+          const count = await file.read(
+            buffer.bytes.subarray(0, Math.min(buffer.bytes.length, pageCeil(to - start))),
+            start
+          )
+          const valid = Math.min(count, to - start)
+          if (valid < position - start + headerBytes) return to
+          let larger = 0
+          let at = position - start
+          for (; at + headerBytes <= valid && larger === 0; at++) {
+            const length = this.#plausible(buffer.bytes, at, to - start, after, before)
+            if (length === 0) continue
+            if (at + length > valid) larger = length + pageBytes
+            else if (this.#format.isIntact(buffer.bytes, at, length)) return start + at
           }
-          return to
-        } finally {
-          buffer.release()
+          position = start + at - (larger > 0 ? 1 : 0)
+          if (larger > buffer.bytes.length) buffer = this.#replace(buffer, larger)
+          else if (larger > 0 && Math.floor(position / pageBytes) * pageBytes === start) position++
         }
-      })
-    )
+        return to
+      } finally {
+        buffer.release()
+      }
+    })
   }
 
   #plausible(bytes: Uint8Array, at: number, end: number, after: number, before: number): number {

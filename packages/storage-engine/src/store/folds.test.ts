@@ -107,3 +107,25 @@ describe('A fold that has nothing to keep', () => {
     await again.close()
   })
 })
+
+describe('A fold that has to be replayed', () => {
+  it('passes over a segment whose file is missing, which is damage, and the store opens', async () => {
+    // Too large to be kept: it is replayed from the beginning each time.
+    const fold: LogFold = { snapshot: () => new Uint8Array(2 << 20), restore: () => undefined, replay: () => undefined }
+    const host = new MemoryStoreHost({ folds: () => fold })
+    const store = await host.open()
+    const small = { ...options, segmentBytes: 64 << 10 }
+    const [log] = await store.createLogs([{ name: 'orders', options: small, fold }])
+    await append(log!, 200)
+    await store.close()
+    await host.disk.remove('/store/logs/orders/00000000000000000000.log')
+    await host.disk.remove('/store/logs/orders/00000000000000000000.index')
+    const again = await host.open()
+    expect(again.status().damage).toMatchObject([{ log: 'orders', startOffset: 0 }])
+    const { endOffset } = again.status().damage[0]!
+    expect(endOffset).toBeLessThan(100)
+    const read = await again.logs.get('orders')!.read(endOffset, 1 << 20, 200, true)
+    expect(read.nextOffset).toBeGreaterThan(endOffset)
+    read.release()
+  })
+})

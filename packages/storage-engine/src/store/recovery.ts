@@ -209,18 +209,15 @@ export class Recovery {
     let next = record.firstOffset
     let intact = true
     const entries: { last: number; timestamp: bigint; length: number }[] = []
-    const reached = await this.#tolerateMissing(
-      scanner.scan(segment, from, to, record.firstOffset, (bytes, at, length) => {
-        intact = format.isIntact(bytes, at, length)
-        if (!intact) return false
-        if (record.kind === RecordKind.extent) sum = crc32c(bytes.subarray(at, at + format.headerBytes), sum)
-        else sum = crc32c(bytes.subarray(at, at + length), sum)
-        next = format.lastOffsetAt(bytes, at) + 1
-        entries.push({ last: next - 1, timestamp: format.maxTimestampAt(bytes, at), length })
-        return true
-      }),
-      from
-    )
+    const reached = await scanner.scan(segment, from, to, record.firstOffset, (bytes, at, length) => {
+      intact = format.isIntact(bytes, at, length)
+      if (!intact) return false
+      if (record.kind === RecordKind.extent) sum = crc32c(bytes.subarray(at, at + format.headerBytes), sum)
+      else sum = crc32c(bytes.subarray(at, at + length), sum)
+      next = format.lastOffsetAt(bytes, at) + 1
+      entries.push({ last: next - 1, timestamp: format.maxTimestampAt(bytes, at), length })
+      return true
+    })
     const whole = reached === to && next === record.nextOffset && sum === record.payload
     if (!whole && !proven) {
       this.#torn.add(log)
@@ -240,15 +237,6 @@ export class Recovery {
     }
     this.#settle(log)
     log.becomeDestaged(log.endPosition, log.endOffset)
-  }
-
-  async #tolerateMissing(scan: Promise<number>, from: number): Promise<number> {
-    try {
-      return await scan
-    } catch (error) {
-      if ((error as { code?: unknown }).code === 'NOT_FOUND') return from
-      throw error
-    }
   }
 
   /** What has been applied is as good as flushed. */
