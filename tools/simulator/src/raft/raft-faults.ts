@@ -193,8 +193,8 @@ export class RaftFaults {
 
   #slowDisk(): boolean {
     const machine = this.#random.pick(this.#machines)
-    machine.disk.latencyMs = this.#random.pick([20, 200, 1000, 3000])
-    this.#undoLater(8000, () => (machine.disk.latencyMs = FLUSH_MS))
+    machine.disk.latencyMs = this.#random.pick([20, 200, 1000])
+    this.#undoLater(4000, () => (machine.disk.latencyMs = FLUSH_MS))
     return true
   }
 
@@ -202,9 +202,9 @@ export class RaftFaults {
   #hangLeader(): boolean {
     const { leader } = this.#workload
     if (leader === undefined) return false
-    leader.disk.latencyMs = this.#random.pick([1000, 5000])
-    this.isolate(leader, this.#random.between(500, 4000))
-    this.#undoLater(6000, () => (leader.disk.latencyMs = FLUSH_MS))
+    leader.disk.latencyMs = this.#random.pick([1000, 2000])
+    this.isolate(leader, this.#random.between(500, 3000))
+    this.#undoLater(4000, () => (leader.disk.latencyMs = FLUSH_MS))
     return true
   }
 

@@ -29,6 +29,9 @@ export interface DiskListener {
   hardStateDurable(hardState: HardState): void
 }
 
+/** No flush takes longer than so many times the average: what is on its way when the faults end is done soon after. */
+const LATENCY_FACTOR_MAX = 2
+
 export class ReplicaDisk {
   /** What the process reads. */
   readonly view = new LogImage()
@@ -153,7 +156,8 @@ export class ReplicaDisk {
 
   #later(task: () => void): void {
     const epoch = this.#epoch
-    this.#world.schedule(0.05 + this.#random.exponential(this.latencyMs), () => {
+    const delayMs = Math.min(this.#random.exponential(this.latencyMs), LATENCY_FACTOR_MAX * this.latencyMs)
+    this.#world.schedule(0.05 + delayMs, () => {
       if (epoch === this.#epoch) task()
     })
   }
