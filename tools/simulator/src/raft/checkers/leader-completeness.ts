@@ -9,6 +9,8 @@ export class LeaderCompleteness implements Checker {
   readonly name = 'leader-completeness'
   readonly #leaders = new Map<ReplicaId, Term>()
   readonly #observer: Observer
+  /** Highest term of those who found something committed. */
+  #committedTerm: Term = 0
 
   constructor(observer: Observer) {
     this.#observer = observer
@@ -24,12 +26,14 @@ export class LeaderCompleteness implements Checker {
 
   becameLeader(replica: ReplicaView, term: Term): void {
     this.#leaders.set(replica.id, term)
-    this.#check(replica, term)
+    // Its votes may have been under way while a later term began and committed: who leads a former term owes that nothing.
+    if (term >= this.#committedTerm) this.#check(replica, term)
   }
 
   committed(by: ReplicaView, _index: Index, isFirst: boolean): void {
     if (!isFirst) return
     const term = by.node?.term ?? 0
+    this.#committedTerm = Math.max(this.#committedTerm, term)
     for (const [id, leaderTerm] of this.#leaders) {
       const leader = this.#observer.replicas.get(id)
       if (leader !== undefined && leaderTerm > term) this.#check(leader, leaderTerm)
