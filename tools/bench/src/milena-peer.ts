@@ -128,7 +128,9 @@ export class MilenaPeer implements Peer {
 
   /** Process and port of each shard. */
   async shards(): Promise<ShardStatus[]> {
-    const response = await fetch(`http://127.0.0.1:${this.adminPort}/v1/status`, { signal: AbortSignal.timeout(2000) })
+    const response = await fetch(`http://127.0.0.1:${this.adminPort}/v1/status`, {
+      signal: AbortSignal.timeout(10_000)
+    })
     const status = (await response.json()) as {
       shards: { shard: number; pid: number; listeners: { port: number }[] }[]
     }
