@@ -38,3 +38,8 @@ export class StoreError extends Error {
     this.log = options?.log
   }
 }
+
+/** Of work that writes: the end of the store, not an answer to whoever asked for the work. */
+export function isFatal(error: unknown): boolean {
+  return !(error instanceof StoreError) || error.code === 'FAILED'
+}

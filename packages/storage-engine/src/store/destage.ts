@@ -4,12 +4,14 @@
  *
  * A round fixes, synchronously, how far each of its logs goes (their flushed ends, which are exactly what the commits up to
  * `sequence` wrote), writes those ranges, and stores all checkpoints in one transaction. Recovery replays for each log only
- * frames above its `sequence`. Rounds never overlap; truncation and trimming take turns with them.
+ * frames above its `sequence`. Rounds never overlap; truncation and trimming take turns with them. After a turn that failed
+ * there is no other: a checkpoint would call the journal done with what the failed one did not write, and a flush that is
+ * tried again and succeeds proves nothing.
  *
  * Rounds are started by: the journal being half full (the logs that hold its older half), memory (all logs), many bytes
  * written directly (all), and logs that have waited `destageIdleMs` (those).
  */
-import { DiskError } from '../errors.ts'
+import { DiskError, StoreError, isFatal } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { SegmentWriter } from '../segments/segment-writer.ts'
 import type { CheckedState } from '../state/checked-state.ts'
@@ -53,6 +55,7 @@ export class Destager {
   readonly #pending = new Set<StoreLog>()
   readonly #turns = new Mutex()
   #running = false
+  #failure: unknown
   nextLogNumber = 1
   /** What the state store holds about the journal. */
   lastStored: StoreCheckpoint = { nextLogNumber: 1, replayFrom: 1, complete: 0 }
@@ -93,9 +96,22 @@ export class Destager {
     log.firstPendingSequence = 0
   }
 
-  /** Runs `work` between rounds. */
+  /** Runs `work` between rounds. `FAILED` once a round or such work has failed (other than by an answer to its caller). */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
-    return this.#turns.run(work)
+    return this.#turns.run(async () => {
+      if (this.#failure !== undefined) throw new StoreError('FAILED', 'the store failed', { cause: this.#failure })
+      try {
+        return await work()
+      } catch (error) {
+        if (isFatal(error)) this.#failure = error
+        throw error
+      }
+    })
+  }
+
+  /** Resolves when all turns that were asked for are over. */
+  settled(): Promise<void> {
+    return this.#turns.run(async () => {})
   }
 
   /** Logs that hold the older half of the journal. */
@@ -117,7 +133,7 @@ export class Destager {
 
   /** One round over these logs, after those under way. Rejects when the store fails. */
   async round(choose: () => readonly StoreLog[]): Promise<void> {
-    await this.#turns.run(async () => {
+    await this.exclusive(async () => {
       this.#running = true
       try {
         await this.roundInTurn(choose())

@@ -84,6 +84,26 @@ describe('a failing device', () => {
     await store.close()
   })
 
+  it('that did not take one log into its segment makes no checkpoint for another: the journal still has both', async () => {
+    const host = new MemoryStoreHost()
+    const store = await host.open()
+    const [orders, payments] = await store.createLogs([
+      { name: 'orders', options },
+      { name: 'payments', options }
+    ])
+    for (const log of [orders!, payments!]) for (let offset = 0; offset < 3; offset++) log.append(entryAt(offset, 100))
+    await Promise.all([orders!.flush(), payments!.flush()])
+    host.disk.failSync({ path: '/store/logs/orders', times: 1 })
+    const cuts = await Promise.allSettled([orders!.truncate(2), payments!.truncate(2)])
+    expect(cuts.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    host.crash('keep-all')
+    const again = await host.open()
+    expect(again.status().damage).toEqual([])
+    for (const log of again.logs.values())
+      expect(await readAll(log, 0, 3, 10_000)).toEqual(concat([0, 1, 2].map(offset => entryAt(offset, 100))))
+    await again.close()
+  })
+
   it('of the small state fails the store: nothing is answered after it', async () => {
     const host = new MemoryStoreHost()
     const store = await host.open()

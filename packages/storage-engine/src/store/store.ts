@@ -9,7 +9,7 @@
  * ```
  */
 import type { AlignedBuffer, Disk } from '../disk.ts'
-import { DiskError, StoreError } from '../errors.ts'
+import { DiskError, StoreError, isFatal } from '../errors.ts'
 import type { Journal } from '../journal/journal.ts'
 import type {
   Damage,
@@ -371,7 +371,7 @@ export class Store implements LogStore, LogHost {
     try {
       return await work()
     } catch (error) {
-      if (error instanceof StoreError && error.code !== 'FAILED') throw error
+      if (!isFatal(error)) throw error
       this.fail(error as Error)
       throw new StoreError('FAILED', 'the store failed', { cause: error })
     }
@@ -488,7 +488,7 @@ export class Store implements LogStore, LogHost {
       }
     }
     await committer.settled()
-    await destager.exclusive(async () => {})
+    await destager.settled()
     await Promise.all([this.#shortener.settled(), ...this.#removals.values()])
     this.#closed = true
     this.#wakeAll()
