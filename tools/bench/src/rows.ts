@@ -17,6 +17,8 @@ export interface Scale {
   readonly tailPasses: number
   readonly rateSeconds: number
   readonly rateWarmupSeconds: number
+  /** Records of 1 KiB that a broker has taken before its throughput is measured. */
+  readonly warmUpRecords: number
   /** Records of 1 KiB in the folder of the start-up row. */
   readonly bigRecords: number
 }
@@ -28,6 +30,7 @@ export const fullScale: Scale = {
   tailPasses: 32,
   rateSeconds: 20,
   rateWarmupSeconds: 5,
+  warmUpRecords: 4_000_000,
   bigRecords: 10 * 1024 * 1024
 }
 
@@ -38,6 +41,7 @@ export const quickScale: Scale = {
   tailPasses: 8,
   rateSeconds: 6,
   rateWarmupSeconds: 2,
+  warmUpRecords: 1_000_000,
   bigRecords: 256 * 1024
 }
 

@@ -142,7 +142,7 @@ export function costs(usage: Usage, bytes: number): Record<string, number> {
     cpu_s_per_gb: usage.cpuSeconds / (bytes / 1e9),
     cpu_s: usage.cpuSeconds,
     rss_mb: usage.rssPeakBytes / 1e6,
-    pss_mb: usage.pssPeakBytes / 1e6,
+    pss_mb: usage.pssBytes / 1e6,
     steal_s: usage.stealSeconds,
     load: usage.load
   }
