@@ -30,7 +30,7 @@ import { RaftWorkload } from './raft-workload.ts'
 const RECOVERY_MS = 10_000
 
 /** Seconds more that replicas may take to fetch what they lack. */
-const CATCH_UP_ROUNDS = 30
+const CATCH_UP_ROUNDS = 120
 
 /** Attempts, 100 ms apart, of which one proposal must be taken. */
 const PROPOSE_ATTEMPTS = 20
