@@ -99,6 +99,8 @@ export interface ControllerRequests {
     readonly request: {
       readonly requests: readonly ReassignmentRequest[]
       readonly allowReplicationFactorChange: boolean
+      /** The ids are of nodes, as their clients know them (node addressing). */
+      readonly byNode: boolean
     }
     readonly answer: PartitionResults
   }
@@ -115,6 +117,8 @@ export interface ControllerRequests {
     readonly request: { readonly set: Readonly<Record<string, string>>; readonly unset: readonly string[] }
     readonly answer: object
   }
+  /** Changes nothing: the answer comes when the asking node knows all that was committed before it asked. */
+  readonly catchUp: { readonly request: object; readonly answer: object }
   readonly describeQuorum: { readonly request: object; readonly answer: QuorumView }
 }
 

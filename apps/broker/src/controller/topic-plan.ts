@@ -10,7 +10,7 @@ import { checkTopicConfigs } from '../settings/topic-config-check.ts'
 import { describeTopicConfigs } from '../settings/topic-config-view.ts'
 import { brokersOf, nodeOf, type ClusterState, type PartitionState, type TopicState } from './cluster-state.ts'
 import type { IdentifiedTopicRequest } from './messages.ts'
-import { chooseReplicas, countPlaced, loadOf, openNodes, type Down, type Load } from './placement.ts'
+import { chooseReplicas, countPlaced, downNodes, loadOf, openNodes, type Load } from './placement.ts'
 
 /** Longest topic name (Kafka's limit, so that a partition's folder fits a file name). */
 export const TOPIC_NAME_LENGTH_MAX = 249
@@ -33,17 +33,17 @@ class Refusal extends Error {
 }
 
 /**
- * Plans all topics of one request. `down`: nodes that cannot be reached now. A topic that exists under the very id that was chosen for it
- * counts as planned now.
+ * Plans all topics of one request. `isReachable`: whether a broker can be reached now; by default all. A topic that exists under
+ * the very id that was chosen for it counts as planned now.
  */
 export function planTopics(
   state: ClusterState,
   requests: readonly IdentifiedTopicRequest[],
   settings: BrokerSettings,
-  down?: Down
+  isReachable: (brokerId: number) => boolean = () => true
 ): TopicPlan {
   const topics: TopicState[] = []
-  const load = loadOf(state, down)
+  const load = loadOf(state, downNodes(state, isReachable))
   // What single brokers were told is theirs; an answer about a topic is for all of them.
   const layers: SettingLayers = { start: settings, broker: {}, cluster: state.configs }
   const taken = collidingNames(state.topics.keys())
@@ -54,7 +54,11 @@ export function planTopics(
     try {
       const configs = checkConfigs(request.configs)
       checkName(state, taken, request.name)
-      const partitions = placePartitions(state, load, request, settings)
+      const placed =
+        request.assignments.length > 0
+          ? placeManually(state, request, isReachable)
+          : placeByLoad(state, load, request, settings)
+      const partitions = partitionsOn(placed, load, settings)
       partitionBudget -= partitions.length
       if (partitionBudget < 0) {
         throw new Refusal(
@@ -129,14 +133,7 @@ function checkConfigs(configs: TopicRequest['configs']): TopicState['configs'] {
   return checked.configs
 }
 
-function placePartitions(
-  state: ClusterState,
-  load: Load,
-  request: TopicRequest,
-  settings: BrokerSettings
-): PartitionState[] {
-  const placed =
-    request.assignments.length > 0 ? placeManually(state, request) : placeByLoad(state, load, request, settings)
+function partitionsOn(placed: readonly (readonly number[])[], load: Load, settings: BrokerSettings): PartitionState[] {
   checkShardLimits(load, placed, settings['partitions.per.shard.max'])
   return placed.map(replicas => ({ replicas, bootstrapReplicas: replicas }))
 }
@@ -201,7 +198,11 @@ function choosePartitions(state: ClusterState, load: Load, count: number, factor
   })
 }
 
-function placeManually(state: ClusterState, request: TopicRequest): (readonly number[])[] {
+function placeManually(
+  state: ClusterState,
+  request: TopicRequest,
+  isReachable: (brokerId: number) => boolean
+): (readonly number[])[] {
   const refuse = (message: string): never => {
     throw new Refusal('INVALID_REPLICA_ASSIGNMENT', message)
   }
@@ -229,6 +230,11 @@ function placeManually(state: ClusterState, request: TopicRequest): (readonly nu
     if (new Set(replicas.map(nodeOf)).size !== replicas.length) {
       refuse(
         `The manual partition assignment [${replicas.join(', ')}] names two brokers of one node; each replica needs a node of its own.`
+      )
+    }
+    if (!replicas.some(isReachable)) {
+      refuse(
+        `All brokers specified in the manual partition assignment for partition ${partition} are fenced or in controlled shutdown.`
       )
     }
     placed.set(partition, replicas)

@@ -93,7 +93,14 @@ export type TopicResult =
       readonly replicationFactor: number
       readonly configs: readonly ConfigView[]
     }
-  | { readonly kind: 'refused'; readonly name: string; readonly error: ErrorName; readonly message: string | null }
+  | {
+      readonly kind: 'refused'
+      readonly name: string
+      /** Of a topic that is there all the same, when it is known. */
+      readonly topicId?: string
+      readonly error: ErrorName
+      readonly message: string | null
+    }
 
 export interface ClusterPort {
   view(): ClusterView
@@ -102,7 +109,11 @@ export interface ClusterPort {
     requests: readonly TopicRequest[],
     options: { validateOnly: boolean; timeoutMs: number }
   ): Promise<readonly TopicResult[]>
-  /** By name or id. Resolves when durable and this shard's view no longer shows them. */
+  /**
+   * By name or id; one result a topic, in order. Resolves when durable and this shard's view no longer shows them. The view may
+   * not show yet what is deleted, so nothing is refused by it. Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, and
+   * INVALID_REQUEST (with name and id, both times) when a name and an id are of the same topic.
+   */
   deleteTopics(
     topics: readonly ({ name: string } | { topicId: string })[],
     options: { timeoutMs: number }

@@ -168,10 +168,19 @@ export class MemoryCluster implements ClusterPort {
     if (replicationFactor > 1 + this.#neighbours.length) {
       return { kind: 'refused', name, error: 'INVALID_REPLICATION_FACTOR', message: 'Not enough brokers' }
     }
+    const unknown = assignments.flatMap(({ brokerIds }) => brokerIds).find(id => !this.#isBroker(id))
+    if (unknown !== undefined) {
+      const message = `The manual partition assignment includes broker ${unknown}, but no such broker is registered.`
+      return { kind: 'refused', name, error: 'INVALID_REPLICA_ASSIGNMENT', message }
+    }
     const partitionCount = requested === -1 ? this.defaultPartitionCount : requested
     const topicId = validateOnly ? ZERO_UUID : this.addTopic(name, partitionCount).topicId
     const views = configs.map(config => ({ ...config, readOnly: false, source: 1, sensitive: false }))
     return { kind: 'done', name, topicId, partitionCount, replicationFactor: 1, configs: views }
+  }
+
+  #isBroker(id: number): boolean {
+    return id === this.#brokerId || this.#neighbours.some(broker => broker.id === id)
   }
 
   #delete(asked: { name: string } | { topicId: string }): TopicResult {
@@ -180,7 +189,7 @@ export class MemoryCluster implements ClusterPort {
       return {
         kind: 'refused',
         name: 'name' in asked ? asked.name : '',
-        error: 'UNKNOWN_TOPIC_OR_PARTITION',
+        error: 'name' in asked ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'UNKNOWN_TOPIC_ID',
         message: null
       }
     }
