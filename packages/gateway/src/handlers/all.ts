@@ -18,6 +18,7 @@ import { fetchHandler } from './fetch.ts'
 import { findCoordinatorHandler } from './find-coordinator.ts'
 import { incrementalAlterConfigsHandler } from './administration/incremental-alter-configs.ts'
 import { initProducerIdHandler } from './init-producer-id.ts'
+import { listConfigResourcesHandler } from './administration/list-config-resources.ts'
 import { listOffsetsHandler } from './list-offsets.ts'
 import { listPartitionReassignmentsHandler } from './administration/list-partition-reassignments.ts'
 import { metadataHandler } from './metadata.ts'
@@ -50,7 +51,8 @@ const withAdministration = (port: AdministrationPort): readonly AnyHandler[] => 
 const withConfigs = (port: ConfigsPort): readonly AnyHandler[] => [
   anyHandler(describeConfigsHandler(port)),
   anyHandler(alterConfigsHandler(port)),
-  anyHandler(incrementalAlterConfigsHandler(port))
+  anyHandler(incrementalAlterConfigsHandler(port)),
+  anyHandler(listConfigResourcesHandler)
 ]
 
 const withLogDirs = (port: LogDirsPort): readonly AnyHandler[] => [anyHandler(describeLogDirsHandler(port))]
