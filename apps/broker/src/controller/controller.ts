@@ -7,7 +7,7 @@
  * replaced and has not heard of it knows nothing of what happened since. Requests may arrive twice (their answer was lost), so
  * each is made to do no harm the second time.
  */
-import type { ConfigAlterationResult, PartitionResults, TopicResult } from '@milena/gateway'
+import type { ConfigAlterationResult, MorePartitionsResult, PartitionResults, TopicResult } from '@milena/gateway'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import { replicaHosts, type ClusterState, type NodeDescription } from './cluster-state.ts'
 import type { CommandLog } from './command-log.ts'
@@ -25,6 +25,7 @@ import type {
 } from './messages.ts'
 import { downNodes, type Down } from './placement.ts'
 import { planDeletions } from './deletion-plan.ts'
+import { planPartitions } from './partition-plan.ts'
 import { quorumView } from './quorum-view.ts'
 import { planReassignments } from './reassignment-plan.ts'
 import { planTopics } from './topic-plan.ts'
@@ -70,6 +71,7 @@ export class Controller {
     this.#handlers = {
       createTopics: ({ requests, validateOnly }) => this.#createTopics(requests, validateOnly),
       deleteTopics: ({ topics }) => this.#deleteTopics(topics),
+      createPartitions: request => this.#createPartitions(request),
       allocateProducerIds: () =>
         this.commit('allocate-producer-ids', () => {
           return { type: 'allocate-producer-ids', version: 1, count: PRODUCER_ID_BLOCK }
@@ -151,6 +153,15 @@ export class Controller {
     return this.inTurn(async () => {
       const { topicIds, results } = planDeletions(this.#log.state, topics)
       if (topicIds.length > 0) await this.#execute({ type: 'delete-topics', version: 1, topicIds })
+      return results
+    })
+  }
+
+  #createPartitions(request: RequestOf<'createPartitions'>): Promise<readonly MorePartitionsResult[]> {
+    return this.inTurn(async () => {
+      const options = { settings: this.#settings, isReachable: this.#isReachable }
+      const { commands, results } = planPartitions(this.#log.state, request.requests, options)
+      if (!request.validateOnly) for (const command of commands) await this.#execute(command)
       return results
     })
   }

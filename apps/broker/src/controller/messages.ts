@@ -9,6 +9,8 @@
 import type {
   ConfigAlteration,
   ConfigAlterationResult,
+  MorePartitionsRequest,
+  MorePartitionsResult,
   PartitionResults,
   QuorumView,
   ReassignmentRequest,
@@ -83,6 +85,10 @@ export interface ControllerRequests {
   readonly deleteTopics: {
     readonly request: { readonly topics: readonly ({ name: string } | { topicId: string })[] }
     readonly answer: readonly TopicResult[]
+  }
+  readonly createPartitions: {
+    readonly request: { readonly requests: readonly MorePartitionsRequest[]; readonly validateOnly: boolean }
+    readonly answer: readonly MorePartitionsResult[]
   }
   readonly allocateProducerIds: {
     readonly request: object

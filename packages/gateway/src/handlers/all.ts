@@ -6,8 +6,9 @@ import { type AnyHandler, anyHandler } from '../handler.ts'
 import type { AdministrationPort, ConfigsPort, GatewayHost, LogDirsPort } from '../ports.ts'
 import { alterConfigsHandler } from './administration/alter-configs.ts'
 import { alterPartitionReassignmentsHandler } from './administration/alter-partition-reassignments.ts'
-import { createTopicsHandler } from './create-topics.ts'
-import { deleteTopicsHandler } from './delete-topics.ts'
+import { createPartitionsHandler } from './topics/create-partitions.ts'
+import { createTopicsHandler } from './topics/create-topics.ts'
+import { deleteTopicsHandler } from './topics/delete-topics.ts'
 import { describeClusterHandler } from './describe-cluster.ts'
 import { describeConfigsHandler } from './administration/describe-configs.ts'
 import { describeLogDirsHandler } from './administration/describe-log-dirs.ts'
@@ -34,6 +35,7 @@ const always: readonly AnyHandler[] = [
   anyHandler(findCoordinatorHandler),
   anyHandler(createTopicsHandler),
   anyHandler(deleteTopicsHandler),
+  anyHandler(createPartitionsHandler),
   anyHandler(initProducerIdHandler),
   anyHandler(offsetForLeaderEpochHandler),
   anyHandler(describeClusterHandler),

@@ -102,6 +102,19 @@ export type TopicResult =
       readonly message: string | null
     }
 
+/** More partitions for a topic. */
+export interface MorePartitionsRequest {
+  readonly name: string
+  /** How many it shall have in all. */
+  readonly count: number
+  /** Broker ids of each partition that is added, in order; null when the broker places. */
+  readonly assignments: readonly (readonly number[])[] | null
+}
+
+export type MorePartitionsResult =
+  | { readonly kind: 'done'; readonly name: string }
+  | { readonly kind: 'refused'; readonly name: string; readonly error: ErrorName; readonly message: string | null }
+
 export interface ClusterPort {
   view(): ClusterView
   /** One result a request, in order. Resolves when the topics are durable and this shard's view shows them. */
@@ -118,6 +131,15 @@ export interface ClusterPort {
     topics: readonly ({ name: string } | { topicId: string })[],
     options: { timeoutMs: number }
   ): Promise<readonly TopicResult[]>
+  /**
+   * No topic twice; one result a request, in order. Resolves when the partitions are durable and this shard's view shows them.
+   * Errors: UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS (not more than there are, or too many), INVALID_REPLICA_ASSIGNMENT,
+   * INVALID_REPLICATION_FACTOR (too few nodes).
+   */
+  createPartitions(
+    requests: readonly MorePartitionsRequest[],
+    options: { validateOnly: boolean; timeoutMs: number }
+  ): Promise<readonly MorePartitionsResult[]>
   /** Whether Metadata of an unknown topic may make it (auto.create.topics.enable). */
   readonly autoCreateTopics: boolean
 }

@@ -13,6 +13,8 @@ import type {
   Dial,
   GatewayHost,
   LogPort,
+  MorePartitionsRequest,
+  MorePartitionsResult,
   PartitionPort,
   PartitionView,
   TopicRequest,
@@ -159,6 +161,29 @@ export class MemoryCluster implements ClusterPort {
 
   deleteTopics(topics: readonly ({ name: string } | { topicId: string })[]): Promise<readonly TopicResult[]> {
     return Promise.resolve(topics.map(topic => this.#delete(topic)))
+  }
+
+  createPartitions(
+    requests: readonly MorePartitionsRequest[],
+    { validateOnly }: { validateOnly: boolean }
+  ): Promise<readonly MorePartitionsResult[]> {
+    return Promise.resolve(requests.map(request => this.#grow(request, validateOnly)))
+  }
+
+  #grow({ name, count }: MorePartitionsRequest, validateOnly: boolean): MorePartitionsResult {
+    const topic = this.#byName.get(name)
+    if (topic === undefined) return { kind: 'refused', name, error: 'UNKNOWN_TOPIC_OR_PARTITION', message: null }
+    const { topicId, partitions: before } = topic.view
+    if (count <= before.length) {
+      return { kind: 'refused', name, error: 'INVALID_PARTITIONS', message: `${name} has ${before.length} partitions` }
+    }
+    if (validateOnly) return { kind: 'done', name }
+    const numbers = Array.from({ length: count - before.length }, (_, i) => before.length + i)
+    this.#replace({
+      view: { ...topic.view, partitions: [...before, ...numbers.map(i => this.#partitionView(topicId, i))] },
+      partitions: [...topic.partitions, ...numbers.map(i => new MemoryPartition(topicId, i))]
+    })
+    return { kind: 'done', name }
   }
 
   #create(request: TopicRequest, validateOnly: boolean): TopicResult {

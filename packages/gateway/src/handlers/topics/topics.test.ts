@@ -1,8 +1,8 @@
 import { apis, errorCode, errorMessage, type ErrorName } from '@milena/wire-protocol'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { MemoryHost } from '../testing/memory-host.ts'
-import type { RawClient } from '../testing/raw-client.ts'
-import { ServedGateway } from '../testing/served-gateway.ts'
+import { MemoryHost } from '../../testing/memory-host.ts'
+import type { RawClient } from '../../testing/raw-client.ts'
+import { ServedGateway } from '../../testing/served-gateway.ts'
 
 const UNKNOWN_ID = 'BBBBBBBBBBBBBBBBBBBBBA'
 

@@ -10,9 +10,9 @@ import {
   type RequestOf,
   type ResponseInput
 } from '@milena/wire-protocol'
-import type { Handler } from '../handler.ts'
-import type { TopicRequest, TopicResult } from '../ports.ts'
-import { METADATA_TOPIC, topicNameProblem } from '../topic-names.ts'
+import type { Handler } from '../../handler.ts'
+import type { TopicRequest, TopicResult } from '../../ports.ts'
+import { METADATA_TOPIC, topicNameProblem } from '../../topic-names.ts'
 
 type Request = RequestOf<typeof apis.createTopics>
 type RequestedTopic = Request['topics'][number]

@@ -8,8 +8,8 @@ import {
   type ResponseInput,
   ZERO_UUID
 } from '@milena/wire-protocol'
-import type { Handler, RequestContext } from '../handler.ts'
-import type { TopicResult } from '../ports.ts'
+import type { Handler, RequestContext } from '../../handler.ts'
+import type { TopicResult } from '../../ports.ts'
 
 type Request = RequestOf<typeof apis.deleteTopics>
 type Response = ResponseInput<typeof apis.deleteTopics>
