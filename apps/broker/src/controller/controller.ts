@@ -83,6 +83,8 @@ export class Controller {
       alterReassignments: request => this.#alterReassignments(request),
       finishReassignment: ({ moves }) =>
         this.commit('finish-reassignment', () => ({ type: 'finish-reassignment', version: 1, moves })),
+      deleteRecords: ({ deletions }) =>
+        this.commit('delete-records', () => ({ type: 'delete-records', version: 1, deletions })),
       alterConfigs: request => this.#alterConfigs(request),
       recoverPartitions: ({ recoveries }) => this.#recoverPartitions(recoveries),
       setClusterConfigs: ({ set, unset }) =>

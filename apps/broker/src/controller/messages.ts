@@ -25,7 +25,7 @@ import {
   type NodeMode,
   type StateSnapshot
 } from './cluster-state.ts'
-import type { Move, Recovery } from './commands.ts'
+import type { Deletion, Move, Recovery } from './commands.ts'
 
 /** Services over the mesh: of each node's shard 0, and of every shard. */
 export const meshServices = {
@@ -119,6 +119,7 @@ export interface ControllerRequests {
     readonly request: { readonly recoveries: readonly WantedRecovery[] }
     readonly answer: RecoveryOutcome
   }
+  readonly deleteRecords: { readonly request: { readonly deletions: readonly Deletion[] }; readonly answer: object }
   readonly setClusterConfigs: {
     readonly request: { readonly set: Readonly<Record<string, string>>; readonly unset: readonly string[] }
     readonly answer: object

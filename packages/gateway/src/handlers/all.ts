@@ -8,6 +8,7 @@ import { alterConfigsHandler } from './administration/alter-configs.ts'
 import { alterPartitionReassignmentsHandler } from './administration/alter-partition-reassignments.ts'
 import { createPartitionsHandler } from './topics/create-partitions.ts'
 import { createTopicsHandler } from './topics/create-topics.ts'
+import { deleteRecordsHandler } from './topics/delete-records.ts'
 import { deleteTopicsHandler } from './topics/delete-topics.ts'
 import { describeClusterHandler } from './describe-cluster.ts'
 import { describeConfigsHandler } from './administration/describe-configs.ts'
@@ -36,6 +37,7 @@ const always: readonly AnyHandler[] = [
   anyHandler(createTopicsHandler),
   anyHandler(deleteTopicsHandler),
   anyHandler(createPartitionsHandler),
+  anyHandler(deleteRecordsHandler),
   anyHandler(initProducerIdHandler),
   anyHandler(offsetForLeaderEpochHandler),
   anyHandler(describeClusterHandler),
