@@ -6,6 +6,7 @@ import { type AnyHandler, anyHandler } from '../handler.ts'
 import type { AdministrationPort, ConfigsPort, GatewayHost, LogDirsPort } from '../ports.ts'
 import { alterConfigsHandler } from './administration/alter-configs.ts'
 import { alterPartitionReassignmentsHandler } from './administration/alter-partition-reassignments.ts'
+import { alterReplicaLogDirsHandler } from './administration/alter-replica-log-dirs.ts'
 import { createPartitionsHandler } from './topics/create-partitions.ts'
 import { createTopicsHandler } from './topics/create-topics.ts'
 import { deleteRecordsHandler } from './topics/delete-records.ts'
@@ -59,7 +60,10 @@ const withConfigs = (port: ConfigsPort): readonly AnyHandler[] => [
   anyHandler(listConfigResourcesHandler)
 ]
 
-const withLogDirs = (port: LogDirsPort): readonly AnyHandler[] => [anyHandler(describeLogDirsHandler(port))]
+const withLogDirs = (port: LogDirsPort): readonly AnyHandler[] => [
+  anyHandler(describeLogDirsHandler(port)),
+  anyHandler(alterReplicaLogDirsHandler(port))
+]
 
 /** What a gateway in front of `host` serves. */
 export function handlersFor({ administration, configs, logDirs }: GatewayHost): readonly AnyHandler[] {

@@ -48,6 +48,7 @@ test('what needs a port that the host lacks is neither listed nor served', async
       listPartitionReassignments,
       describeQuorum,
       apis.unregisterBroker,
+      apis.alterReplicaLogDirs,
       apis.listConfigResources
     ]
     const keys = optional.map(api => api.key).sort((a, b) => a - b)
