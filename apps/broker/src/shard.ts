@@ -29,6 +29,7 @@ import { MetadataReplica } from './controller/metadata-replica.ts'
 import type { NodeIdentity } from './data-folder.ts'
 import { ShardLogDirs } from './partitions/log-dirs.ts'
 import { logName, PartitionTable } from './partitions/partition-table.ts'
+import { RecordDeletions } from './partitions/record-deletions.ts'
 import { RemotePartition, serveRemotePartitions } from './partitions/remote-partition.ts'
 import { UncleanRecovery } from './recovery/unclean-recovery.ts'
 import type { ReplicaHost, ReplicatedLog } from './replication/contract.ts'
@@ -311,6 +312,7 @@ function openPartitionTable(
   controller: ControllerClient
 ): PartitionTable {
   const { settings, mesh, clock } = options
+  const deletions = new RecordDeletions(controller)
   const table = new PartitionTable({
     brokerId,
     settings,
@@ -318,6 +320,7 @@ function openPartitionTable(
     clock,
     leaders,
     finishReassignment: moves => controller.ask('finishReassignment', { moves }, FINISH_DEADLINE_MS),
+    deleteRecords: (deletion, timeoutMs) => deletions.request(deletion, timeoutMs),
     rackOf:
       settings['replica.selector.class'] === '' ? undefined : id => replica.state.nodes.get(nodeOf(id))?.rack ?? '',
     state: () => replica.state,

@@ -121,8 +121,11 @@ export interface Log {
    * data from disk), `FAILED`, `CLOSED`, thrown or rejected as `StoreError`.
    */
   read(offset: number, maxBytes: number, endBefore: number, atLeastOne: boolean): ReadResult | Promise<ReadResult>
-  /** The first entry (below `endBefore`) whose max timestamp is at least `timestamp`. */
-  findByTimestamp(timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined>
+  /**
+   * The first entry (below `endBefore`) whose max timestamp is at least `timestamp`; with `from` (below `endBefore`), of the entry
+   * that contains this offset and those after it. The first entry of a log may begin before `startOffset`.
+   */
+  findByTimestamp(timestamp: bigint, endBefore: number, from?: number): Promise<EntryLocation | undefined>
   /** The entry with the largest timestamp; of several, the first. */
   findMaxTimestamp(endBefore: number): Promise<EntryLocation | undefined>
   /**

@@ -71,6 +71,11 @@ export interface PartitionState {
   readonly bootstrapReplicas: readonly number[]
   /** Replicas that it is being reassigned to, preferred leader first. Hosts of either list keep a replica meanwhile. */
   readonly target?: readonly number[]
+  /**
+   * Records below were deleted on request; absent: none. Each replica drops them once it knows them to be committed. An unclean
+   * recovery takes it away: what its survivor holds counts, and may end before.
+   */
+  readonly startOffset?: number
   /** The last one; absent when there was none. Stays, so that a replica that was away since before hears of it. */
   readonly recovery?: PartitionRecovery
 }

@@ -48,6 +48,8 @@ export interface PartitionTableOptions {
   readonly leaders: LeadershipSink
   /** Tells the controller that these targets are reached. */
   readonly finishReassignment: (moves: readonly Move[]) => Promise<unknown>
+  /** See `PartitionContext`. */
+  readonly deleteRecords: PartitionContext['deleteRecords']
   /** Rack of a broker, '' when it has none; undefined: clients are not sent to followers nearby. */
   readonly rackOf: ((brokerId: number) => string) | undefined
 }
@@ -96,6 +98,8 @@ export class PartitionTable implements PartitionsPort {
       entryBytesMax: entryBytesMax(options.settings),
       now: options.now,
       monotonic: () => options.clock.monotonic(),
+      after: (delayMs, callback) => options.clock.after(delayMs, callback),
+      deleteRecords: options.deleteRecords,
       rackOf: options.rackOf,
       onWaiting: partition => this.#expireLater(partition),
       onLeadership: partition => this.#leadershipChanged(partition)
@@ -203,7 +207,8 @@ export class PartitionTable implements PartitionsPort {
     Object.assign(opened.log.options, logOptions(settings))
     this.#changes.consider(opened.group, opened.topicId, opened.partition)
     // In its own time: its disk may be slow or full, and the metadata goes on. A failure is the store's, which says so itself.
-    const recovery = topic.partitions[opened.partition]?.recovery
+    const { recovery, startOffset } = topic.partitions[opened.partition] ?? {}
+    opened.beginAt(startOffset ?? 0)
     if (recovery !== undefined) void this.#requireHost().recover(opened.group.name, recovery).catch(NOTHING)
   }
 
@@ -237,7 +242,10 @@ export class PartitionTable implements PartitionsPort {
     const store = this.#requireStore()
     const isNew = requests.map(({ name }) => !store.logs.has(name))
     const groups = await this.#requireHost().open(requests, (group, i) => partitions[i]!.bind(group))
-    for (const [i, partition] of partitions.entries()) this.#add(placed[i]!, partition)
+    for (const [i, partition] of partitions.entries()) {
+      this.#add(placed[i]!, partition)
+      partition.beginAt(placed[i]!.placement.startOffset ?? 0)
+    }
     for (const group of groups) this.#leadershipChanged(this.#byName.get(group.name)!)
     // Groups of one, and those that begin: nobody else decides when they are ready.
     await this.#whenElected(partitions.filter((one, i) => isNew[i] || one.group.membership.voters.length === 1))

@@ -22,14 +22,20 @@ export class TimestampLookup {
     this.#tail = tail
   }
 
-  async findByTimestamp(log: StoreLog, timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined> {
+  async findByTimestamp(
+    log: StoreLog,
+    timestamp: bigint,
+    endBefore: number,
+    first = 0
+  ): Promise<EntryLocation | undefined> {
     endBefore = Math.min(endBefore, log.endOffset)
+    const start = Math.max(first, log.startOffset)
     for (const segment of [...log.segments]) {
       if (segment.baseOffset >= endBefore) return undefined
-      if (segment.maxTimestamp < timestamp || segment.endOffset <= log.startOffset) continue
+      if (segment.maxTimestamp < timestamp || segment.endOffset <= start) continue
       await this.#indexes.load(log, segment)
       const mark = segment.index.atTimestamp(timestamp)!
-      const from = Math.max(mark.offset, log.startOffset)
+      const from = Math.max(mark.offset, start)
       const end = Math.min(endBefore, segment.endOffset)
       const found = await this.#find(log, from, end, (bytes, at) =>
         this.#format.maxTimestampAt(bytes, at) >= timestamp ? this.#locationOf(bytes, at) : undefined

@@ -324,8 +324,8 @@ export class Store implements LogStore, LogHost {
     throw new StoreError('FAILED', `offset ${offset} cannot be read`, { log: log.name, cause: error })
   }
 
-  findByTimestamp(log: StoreLog, timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined> {
-    return this.#lookUp(log, () => this.#parts.lookup.findByTimestamp(log, timestamp, endBefore))
+  findByTimestamp(log: StoreLog, time: bigint, endBefore: number, from: number): Promise<EntryLocation | undefined> {
+    return this.#lookUp(log, () => this.#parts.lookup.findByTimestamp(log, time, endBefore, from))
   }
 
   findMaxTimestamp(log: StoreLog, endBefore: number): Promise<EntryLocation | undefined> {
