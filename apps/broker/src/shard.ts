@@ -288,6 +288,7 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
       member.close()
       room?.close()
       leaders.close()
+      await arrivals.close()
       await replicas.close()
       await store.close()
     }

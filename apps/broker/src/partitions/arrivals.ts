@@ -8,7 +8,7 @@
  */
 import { MeshError } from '@milena/shard-scheduler'
 import type { Logger } from 'pino'
-import type { GroupRequest, OfferOutcome, ReplicaHost } from '../replication/contract.ts'
+import type { GroupRequest, OfferOutcome, ReplicaHost, ReplicaOffer } from '../replication/contract.ts'
 
 const OFFER_SERVICE = 'replica-offer'
 const OFFER_END_SERVICE = 'replica-offer-end'
@@ -45,6 +45,9 @@ export class Arrivals {
   readonly #names = new Set<string>()
   readonly #waiting: (() => Promise<void>)[] = []
   #running = 0
+  /** Logs that are being made here at the moment. */
+  readonly #adoptions = new Set<Promise<unknown>>()
+  #closed = false
 
   /** Serves other shards of the node as well. */
   constructor(options: ArrivalsOptions) {
@@ -75,17 +78,24 @@ export class Arrivals {
     const { name } = request
     this.#names.add(name)
     this.#waiting.push(async () => {
+      if (this.#closed) return
       try {
         await this.#takeOver(request, from)
       } catch (error) {
         this.#options.log.warn({ group: name, from, err: error }, 'a log cannot be taken over: it is copied')
       }
-      await this.#options.betweenChanges(() => {
+      await this.#options.betweenChanges(async () => {
         this.#names.delete(name)
-        return arrived()
+        if (!this.#closed) await arrived()
       })
     })
     this.#runNext()
+  }
+
+  /** Nothing arrives any more; resolves when no log is being made. The next start asks again. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#adoptions)
   }
 
   #runNext(): void {
@@ -105,15 +115,15 @@ export class Arrivals {
   }
 
   async #takeOver(request: GroupRequest, from: number): Promise<void> {
-    const { replicas, calls, log } = this.#options
+    const { calls, log } = this.#options
     const { name: group } = request
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    for (let attempt = 0; attempt < ATTEMPTS_MAX && !this.#closed; attempt++) {
       const outcome = await this.#ask(from, group)
-      if (outcome.kind === 'nothing') return
+      if (outcome.kind === 'nothing' || this.#closed) return
       if (outcome.kind === 'offer') {
         const { files } = outcome.offer
         try {
-          if (await replicas.takeOver(request, outcome.offer))
+          if (await this.#adopt(request, outcome.offer))
             log.info({ group, from, segments: files.segments.length, endOffset: files.endOffset }, 'took over a log')
         } finally {
           const ended = calls.call(
@@ -127,6 +137,16 @@ export class Arrivals {
         return
       }
       await new Promise<void>(resolve => void this.#options.after(RETRY_MS, resolve))
+    }
+  }
+
+  async #adopt(request: GroupRequest, offer: ReplicaOffer): Promise<boolean> {
+    const adoption = this.#options.replicas.takeOver(request, offer)
+    this.#adoptions.add(adoption)
+    try {
+      return await adoption
+    } finally {
+      this.#adoptions.delete(adoption)
     }
   }
 
