@@ -109,3 +109,16 @@ export class TimestampLookup {
     return { baseOffset, lastOffset, maxTimestamp: this.#format.maxTimestampAt(bytes, at) }
   }
 }
+
+/** Looks again when entries were cut off meanwhile. */
+export async function lookAgain<T>(log: StoreLog, look: () => Promise<T>): Promise<T> {
+  for (;;) {
+    const { generation } = log
+    try {
+      const found = await look()
+      if (log.generation === generation) return found
+    } catch (error) {
+      if (log.generation === generation) throw error
+    }
+  }
+}
