@@ -187,16 +187,32 @@ describe('a reassignment', () => {
     expect(done.reassigning.size).toBe(0)
   })
 
-  it('is cancelled without a trace', () => {
+  const cancel: Command = {
+    type: 'cancel-reassignment',
+    version: 1,
+    partitions: [{ topicId: 'ida', partition: 0 }]
+  }
+  const hostsOf = (state: ClusterState): readonly number[] => replicaHosts(state.topics.get('a')!.partitions[0]!)
+
+  it('is cancelled; whoever it went to keeps a replica until the voters are known to be the old ones', () => {
     const moving = apply(placed, start([1000, 2000])).state
-    const cancel: Command = {
-      type: 'cancel-reassignment',
-      version: 1,
-      partitions: [{ topicId: 'ida', partition: 0 }]
-    }
     const cancelled = apply(moving, cancel)
-    expect(partitionOf(cancelled.state)).toEqual(partitionOf(placed))
+    expect(partitionOf(cancelled.state)).toMatchObject({ replicas: [0, 1000], leaving: [2000] })
+    expect(hostsOf(cancelled.state)).toEqual([0, 1000, 2000])
+    expect(cancelled.state.reassigning.size).toBe(0)
     expect(apply(cancelled.state, cancel).result).toEqual({ type: 'cancel-reassignment', changed: [] })
+    expect(apply(cancelled.state, finish([1000, 2000])).result).toMatchObject({ changed: [] })
+    const back = apply(cancelled.state, finish([0, 1000])).state
+    expect(partitionOf(back)).toEqual({ replicas: [0, 1000], bootstrapReplicas: [] })
+  })
+
+  it('that takes the place of another keeps replicas where that one went, too', () => {
+    const first = apply(placed, start([2000])).state
+    const second = apply(first, start([1])).state
+    expect(hostsOf(second)).toEqual([0, 1000, 1, 2000])
+    const third = apply(second, start([1000, 0])).state
+    expect(partitionOf(third)).toMatchObject({ replicas: [1000, 0], leaving: [2000, 1] })
+    expect(partitionOf(apply(second, finish([1])).state)).toEqual({ replicas: [1], bootstrapReplicas: [] })
   })
 
   it('is not finished by the report of an earlier one', () => {

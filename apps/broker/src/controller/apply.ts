@@ -66,7 +66,7 @@ function change(state: ClusterState, command: Command): Step {
       return reassign(state, command.type, command.moves, (partition, { target }) => finishMove(partition, target))
     case 'cancel-reassignment':
       return reassign(state, command.type, command.partitions, partition =>
-        partition.target === undefined ? undefined : withoutTarget(partition)
+        partition.target === undefined ? undefined : givenUp(partition, partition.replicas)
       )
     case 'recover-partitions':
       return reassign(state, command.type, command.recoveries, recover)
@@ -212,17 +212,23 @@ function startMove(state: ClusterState, partition: PartitionState, target: Move[
   if (target.length === 0 || target.some(id => !state.nodes.has(nodeOf(id)))) return undefined
   if (new Set(target.map(nodeOf)).size !== target.length) return undefined
   // The same replicas in another order: only the preferred leader changes, and there is nothing to move.
-  if (sameMembers(target, partition.replicas)) return { ...withoutTarget(partition), replicas: target }
-  return { ...partition, target }
+  if (sameMembers(target, partition.replicas)) return { ...givenUp(partition, target), replicas: target }
+  return { ...givenUp(partition, target), target }
 }
 
+/** Ends the move under way, which may have gone so far that only its target has voters. `goal`: where the partition goes now. */
+function givenUp(partition: PartitionState, goal: readonly number[]): PartitionState {
+  const { target = [], leaving = [], ...kept } = partition
+  const left = [...new Set([...leaving, ...target])].filter(id => !kept.replicas.includes(id) && !goal.includes(id))
+  return left.length === 0 ? kept : { ...kept, leaving: left }
+}
+
+/** The group's voters are `target`: where a move went, or where the partition stays after moves that were given up. */
 function finishMove(partition: PartitionState, target: Move['target']): PartitionState | undefined {
-  if (partition.target === undefined || String(partition.target) !== String(target)) return undefined
-  return { ...withoutTarget(partition), replicas: target, bootstrapReplicas: [] }
-}
-
-function withoutTarget({ target: _, ...partition }: PartitionState): PartitionState {
-  return partition
+  const { target: wanted, leaving, ...kept } = partition
+  const goal = wanted ?? (leaving && kept.replicas)
+  if (goal === undefined || String(goal) !== String(target)) return undefined
+  return { ...kept, replicas: target, bootstrapReplicas: [] }
 }
 
 /**
@@ -232,7 +238,7 @@ function withoutTarget({ target: _, ...partition }: PartitionState): PartitionSt
 function recover(partition: PartitionState, { number, survivor, term }: Recovery): PartitionState | undefined {
   if (number !== (partition.recovery?.number ?? 0) + 1 || !replicaHosts(partition).includes(survivor)) return undefined
   const { replicas, target = [] } = partition
-  const stays = replicas.includes(survivor) ? replicas : target
+  const stays = [replicas, target].find(hosts => hosts.includes(survivor)) ?? [survivor]
   return { replicas: stays, bootstrapReplicas: [], recovery: { number, survivor, term } }
 }
 

@@ -72,6 +72,11 @@ export interface PartitionState {
   /** Replicas that it is being reassigned to, preferred leader first. Hosts of either list keep a replica meanwhile. */
   readonly target?: readonly number[]
   /**
+   * Brokers of targets that were given up, beyond `replicas` and `target`; absent when there are none. The group's voters may be
+   * there already, so they keep their replicas until its leader has said who the voters are now.
+   */
+  readonly leaving?: readonly number[]
+  /**
    * Records below were deleted on request; absent: none. Each replica drops them once it knows them to be committed. An unclean
    * recovery takes it away: what its survivor holds counts, and may end before.
    */
@@ -131,10 +136,10 @@ export const emptyState: ClusterState = {
   nextProducerId: 0
 }
 
-/** Everyone who keeps a replica now: `replicas`, then what a reassignment adds. */
-export function replicaHosts(partition: PartitionState): readonly number[] {
-  const { replicas, target } = partition
-  return target === undefined ? replicas : [...replicas, ...target.filter(id => !replicas.includes(id))]
+/** Everyone who keeps a replica now: `replicas`, then what a reassignment adds, then what is left of those given up. */
+export function replicaHosts({ replicas, target = [], leaving = [] }: PartitionState): readonly number[] {
+  if (target.length === 0 && leaving.length === 0) return replicas
+  return [...new Set([...replicas, ...target, ...leaving])]
 }
 
 /** Who should lead when all is well. */

@@ -77,4 +77,21 @@ describe('changes of replicas', () => {
     await turns()
     expect(finished).toEqual([[1000]])
   })
+
+  it('are undone after a move that was given up, and the controller hears when they are', async () => {
+    const placement: PartitionState = { replicas: [0], bootstrapReplicas: [], leaving: [1000] }
+    const finished: (readonly number[])[] = []
+    const changes = new ReplicaChanges({
+      placementOf: () => placement,
+      finish: moves => Promise.resolve(finished.push(...moves.map(({ target }) => target))),
+      after: () => () => undefined
+    })
+    const group = new FakeGroup()
+    changes.consider(group.log, 't', 0)
+    await turns()
+    expect(group.began).toEqual([[0]])
+    group.end(true)
+    await turns()
+    expect(finished).toEqual([[0]])
+  })
 })

@@ -1,6 +1,7 @@
 /**
  * Brings the replicas of the groups that this shard leads to what the metadata wants: the target of a reassignment while there is
- * one, otherwise the replicas themselves. When a target is reached the controller is told, who then makes it the replicas.
+ * one, otherwise the replicas themselves. When a target is reached the controller is told, who then makes it the replicas; so it
+ * is when the replicas are reached again after a target was given up, because until then its brokers keep what they have.
  *
  * Each group has one change under way at most; what is wanted by then is looked at again when it ends.
  */
@@ -53,12 +54,12 @@ export class ReplicaChanges {
   #isWanted(group: ReplicatedLog, topicId: string, partition: number): boolean {
     const placement = this.#options.placementOf(topicId, partition)
     if (!group.leading || placement === undefined) return false
-    return placement.target !== undefined || !isOn(group, placement.replicas)
+    return goalOf(placement) !== undefined || !isOn(group, placement.replicas)
   }
 
   async #run(group: ReplicatedLog, topicId: string, partition: number): Promise<void> {
     while (this.#isWanted(group, topicId, partition)) {
-      const target = this.#options.placementOf(topicId, partition)?.target
+      const target = goalOf(this.#options.placementOf(topicId, partition))
       const wanted = this.#wanted(topicId, partition)
       this.#running.set(group.name, wanted)
       // Also when it seems done: a membership that is not committed may be lost with this leader, and must not be told.
@@ -77,6 +78,11 @@ export class ReplicaChanges {
       // The controller cannot be reached now: told again later.
     }
   }
+}
+
+/** Of what the controller waits to be told that it is reached: a move's target, or the replicas after a move was given up. */
+function goalOf(placement: PartitionState | undefined): readonly number[] | undefined {
+  return placement?.target ?? (placement?.leaving && placement.replicas)
 }
 
 /** The group's voters are these brokers, as far as its leader knows. */
