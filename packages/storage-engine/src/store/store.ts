@@ -302,7 +302,7 @@ export class Store implements LogStore, LogHost {
     throw new StoreError('FAILED', `offset ${offset} cannot be read`, { log: log.name, cause: error })
   }
 
-findByTimestamp(log: StoreLog, time: bigint, endBefore: number, from: number): Promise<EntryLocation | undefined> {
+  findByTimestamp(log: StoreLog, time: bigint, endBefore: number, from: number): Promise<EntryLocation | undefined> {
     return lookAgain(log, () => this.#parts.lookup.findByTimestamp(log, time, endBefore, from))
   }
 
