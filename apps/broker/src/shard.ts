@@ -27,8 +27,10 @@ import { brokerIdOf, nodeOf, shardOf, type ClusterState, type NodeDescription } 
 import { ControllerClient } from './controller/controller-client.ts'
 import { MetadataReplica } from './controller/metadata-replica.ts'
 import type { NodeIdentity } from './data-folder.ts'
+import { Arrivals } from './partitions/arrivals.ts'
 import { ShardLogDirs } from './partitions/log-dirs.ts'
 import { logName, PartitionTable } from './partitions/partition-table.ts'
+import { RecordDeletions } from './partitions/record-deletions.ts'
 import { RemotePartition, serveRemotePartitions } from './partitions/remote-partition.ts'
 import { UncleanRecovery } from './recovery/unclean-recovery.ts'
 import type { ReplicaHost, ReplicatedLog } from './replication/contract.ts'
@@ -203,11 +205,19 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
     }),
     onFailed: () => table.storeFailed()
   })
-  table.attach(store, replicas)
   const isFirst = mesh.shard === CONTROLLER_SHARD
   const remember = isFirst ? options.remember : undefined
   const member = new NodeMember({ node: options.node, clusterId, known: identity.nodes, peers, remember, clock, log })
   const calls = new ShardCalls(peers)
+  const arrivals = new Arrivals({
+    replicas,
+    withdraw: directory => store.withdrawOffer(directory),
+    calls,
+    betweenChanges: work => replica.betweenChanges(work),
+    after: clock.after,
+    log
+  })
+  table.attach(store, replicas, arrivals)
   const elections = new Elections({ settings, replica, replicas, leaders, calls, isReachable, groupName, clock, log })
   const room = isFirst ? await openController(options, store, replicas, leaders, member) : undefined
   // Links first: new groups cannot elect anybody without them.
@@ -279,6 +289,7 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
       member.close()
       room?.close()
       leaders.close()
+      await arrivals.close()
       await replicas.close()
       await store.close()
     }
@@ -311,6 +322,7 @@ function openPartitionTable(
   controller: ControllerClient
 ): PartitionTable {
   const { settings, mesh, clock } = options
+  const deletions = new RecordDeletions(controller)
   const table = new PartitionTable({
     brokerId,
     settings,
@@ -318,6 +330,7 @@ function openPartitionTable(
     clock,
     leaders,
     finishReassignment: moves => controller.ask('finishReassignment', { moves }, FINISH_DEADLINE_MS),
+    deleteRecords: (deletion, timeoutMs) => deletions.request(deletion, timeoutMs),
     rackOf:
       settings['replica.selector.class'] === '' ? undefined : id => replica.state.nodes.get(nodeOf(id))?.rack ?? '',
     state: () => replica.state,

@@ -72,7 +72,7 @@ export interface GatewayHost {
   readonly administration?: AdministrationPort
   /** Without it settings are neither shown nor changed. */
   readonly configs?: ConfigsPort
-  /** Without it DescribeLogDirs is not served. */
+  /** Without it DescribeLogDirs and AlterReplicaLogDirs are not served. */
   readonly logDirs?: LogDirsPort
   /** Limits that change while it runs, asked for every connection; without it those of the settings hold. */
   readonly connectionLimits?: () => ConnectionLimits

@@ -10,7 +10,7 @@
  * - *written*: `write` resolved. Readers of this process see the bytes; a power cut may still take them.
  * - *durable*: written to a file opened with `durable: true`, or covered by a later `sync()` that resolved. Survives
  *   kill -9 and power loss, through the device's own cache. Includes what is needed to find the bytes again (file size,
- *   extents); a *name* (create, rename, remove) is durable only after `syncDirectory` of its folder.
+ *   extents); a *name* (create, link, rename, remove) is durable only after `syncDirectory` of its folder.
  *
  * Invariant: after the first failed `write` on a durable file or the first failed `sync`, that file is poisoned: every
  * later write, sync or change of size through that `DiskFile` rejects with the same `DiskError`. Nobody retries a flush (fsync
@@ -55,6 +55,8 @@ export interface DiskFile {
   truncate(length: number): Promise<void>
   /** Bytes in the file now. */
   size(): Promise<number>
+  /** Names that the file has now (`Disk.link`); 0 once it was removed. */
+  linkCount(): Promise<number>
   /** Waits for operations in flight, then closes. Further calls reject with `CLOSED`. */
   close(): Promise<void>
 }
@@ -70,11 +72,17 @@ export interface Disk {
   makeDirectory(path: string): Promise<void>
   /** Names in a folder, sorted; empty when the folder is missing. */
   list(path: string): Promise<string[]>
+  /**
+   * Gives the file `source` a second name: `target`, which must not exist (`IO`). Both are the same file from then on; it is
+   * there until the last name is removed. `UNSUPPORTED` where that cannot be: another file system, one without links, or a file
+   * that may not have more of them. Durable after `syncDirectory` of the new name's folder.
+   */
+  link(source: string, target: string): Promise<void>
   /** Replaces `target` atomically. Durable after `syncDirectory`. */
   rename(source: string, target: string): Promise<void>
   /** Removes a file, or a folder with all that is in it. No error when missing. */
   remove(path: string): Promise<void>
-  /** Makes creations, renames and removals in this folder durable. */
+  /** Makes creations, links, renames and removals in this folder durable. */
   syncDirectory(path: string): Promise<void>
   /** Bytes that can still be written on the file system that holds `path`. */
   freeBytes(path: string): Promise<number>

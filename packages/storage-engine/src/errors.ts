@@ -23,6 +23,7 @@ export type StoreErrorCode =
   | 'ENTRY_TOO_LARGE'
   | 'UNKNOWN_LOG'
   | 'LOG_EXISTS'
+  | 'NOT_ADOPTED'
   | 'INVALID_NAME'
   | 'IDENTITY_MISMATCH'
   | 'CLOSED'

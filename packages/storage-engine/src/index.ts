@@ -19,8 +19,10 @@ export type {
   EntryLocation,
   Log,
   LogFold,
+  LogOffer,
   LogOptions,
   LogStore,
+  OfferedSegment,
   ReadResult,
   StateStore,
   StoreStatus

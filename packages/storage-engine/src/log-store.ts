@@ -121,8 +121,11 @@ export interface Log {
    * data from disk), `FAILED`, `CLOSED`, thrown or rejected as `StoreError`.
    */
   read(offset: number, maxBytes: number, endBefore: number, atLeastOne: boolean): ReadResult | Promise<ReadResult>
-  /** The first entry (below `endBefore`) whose max timestamp is at least `timestamp`. */
-  findByTimestamp(timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined>
+  /**
+   * The first entry (below `endBefore`) whose max timestamp is at least `timestamp`; with `from` (below `endBefore`), of the entry
+   * that contains this offset and those after it. The first entry of a log may begin before `startOffset`.
+   */
+  findByTimestamp(timestamp: bigint, endBefore: number, from?: number): Promise<EntryLocation | undefined>
   /** The entry with the largest timestamp; of several, the first. */
   findMaxTimestamp(endBefore: number): Promise<EntryLocation | undefined>
   /**
@@ -174,6 +177,35 @@ export interface Damage {
   readonly reason: string
 }
 
+/** One segment that is offered: a file of entries and nothing else. */
+export interface OfferedSegment {
+  /** First offset; names the file. */
+  readonly baseOffset: number
+  readonly byteCount: number
+  /** Offset after the last entry. */
+  readonly endOffset: number
+  /** int64 in decimal digits; -1: none. */
+  readonly maxTimestamp: string
+  /** Wall clock, ms, of the first append. */
+  readonly createdMs: number
+  /** Entries that reads can begin at while the segment has no index file: [offset, file position], ascending. */
+  readonly marks?: readonly (readonly [number, number])[]
+}
+
+/** The sealed segments of a log, for another store on the same file system. Plain data, fit for JSON. */
+export interface LogOffer {
+  /** Folder in which the files have names of their own: they are there until `withdrawOffer`, or until the store is opened again. */
+  readonly directory: string
+  /** First offset that can be read; in the first segment. */
+  readonly startOffset: number
+  /** End of the last segment. */
+  readonly endOffset: number
+  /** Each begins where the one before ends. */
+  readonly segments: readonly OfferedSegment[]
+  /** The log's fold as of `offset`, in base 64, '' for "start empty". Absent: it is to be had from the entries, from offset 0. */
+  readonly fold?: { readonly offset: number; readonly snapshot: string }
+}
+
 export interface LogStore {
   readonly state: StateStore
   /** Why the store failed, once it did. */
@@ -184,6 +216,27 @@ export interface LogStore {
   createLogs(requests: readonly { name: string; options: LogOptions; fold?: LogFold }[]): Promise<Log[]>
   /** Forgets the logs durably, then removes their files in the background. Reads in progress stay valid. */
   removeLogs(names: readonly string[]): Promise<void>
+  /**
+   * Offers what a log holds to another store: seals the active segment, finishes all that are sealed, and gives their files a
+   * second name each. None of them changes from then on; trimming, truncating and removing the log leave the second names alone.
+   * `endBefore` is told where the log ended and answers below which offset entries may be handed over: segments that reach beyond
+   * are left out, and so is what is damaged and all behind it. Undefined: nothing can be offered (no segment is whole, the fold's
+   * state at its end is not known, or the file system has no links). At most `offeredSegmentsMax` segments.
+   */
+  offerLog(name: string, endBefore: (endOffset: number) => number | Promise<number>): Promise<LogOffer | undefined>
+  /** Removes the second names that an offer made; unknown offers are passed over. */
+  withdrawOffer(directory: string): Promise<void>
+  /**
+   * Makes a log of what another store offers, without copying an entry: its files get a name here as well. `changes` of `state`
+   * become durable in the same transaction; a crash leaves nothing of the log, or all of it and them. The fold stands for all
+   * entries then. Whoever holds the log must not truncate it below the offer's end.
+   * `NOT_ADOPTED`: the files are gone, not what the offer says, or on another file system; nothing has changed.
+   */
+  adoptLog(
+    request: { readonly name: string; readonly options: LogOptions; readonly fold?: LogFold },
+    offer: LogOffer,
+    changes?: ReadonlyMap<string, Uint8Array | undefined>
+  ): Promise<Log>
   /** Appends are answered `failed` now: the store failed, is out of space, or is closed. Cheap, unlike `status()`. */
   readonly refusesAppends: boolean
   /** False when an append of `bytes` could be refused as `full`. */

@@ -90,7 +90,7 @@ export interface StoreOptions {
   readonly format: EntryFormat
   readonly clock: Clock
   readonly scheduler: Scheduler
-  /** 16 random bytes for the identity of a new store. */
+  /** 16 random bytes: the identity of a new store, names that no other store gives. */
   readonly newIdentity: () => Uint8Array
   readonly settings?: Partial<StoreSettings>
   /** The fold of a log that recovery finds. Called once per log, before its replay. */

@@ -214,6 +214,7 @@ const toolClasses = {
   'console-consumer': 'org.apache.kafka.tools.consumer.ConsoleConsumer',
   'producer-perf-test': 'org.apache.kafka.tools.ProducerPerformance',
   'verifiable-producer': 'org.apache.kafka.tools.VerifiableProducer',
+  'delete-records': 'org.apache.kafka.tools.DeleteRecordsCommand',
   'get-offsets': 'org.apache.kafka.tools.GetOffsetShell',
   'broker-api-versions': 'org.apache.kafka.tools.BrokerApiVersionsCommand',
   cluster: 'org.apache.kafka.tools.ClusterTool'

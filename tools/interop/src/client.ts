@@ -27,7 +27,14 @@ export type Feature =
   'nullHeader' | 'nullKeyAndValue' | 'emptyKey' | 'emptyHeaderName' | 'earlierTimestamp' | 'timestampZero'
 
 /** APIs that not every stage of the broker has, by Kafka's keys. */
-export const optionalApis = { joinGroup: 11, describeConfigs: 32, incrementalAlterConfigs: 44 } as const
+export const optionalApis = {
+  joinGroup: 11,
+  deleteRecords: 21,
+  describeConfigs: 32,
+  createPartitions: 37,
+  incrementalAlterConfigs: 44,
+  listConfigResources: 74
+} as const
 export type ApiKey = keyof typeof optionalApis
 
 export interface Writer {

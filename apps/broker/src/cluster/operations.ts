@@ -247,7 +247,7 @@ export class ClusterOperations {
       const topic = this.#state.topicsById.get(topicId)?.name
       return topic === undefined ? [] : partitions.map(partition => ({ topic, partition, replicas: null }))
     })
-    const request = { requests, allowReplicationFactorChange: true }
+    const request = { requests, allowReplicationFactorChange: true, byNode: false }
     await this.#options.controller.ask('alterReassignments', request, DEADLINE_MS)
     return { cancelled: requests.length }
   }

@@ -1,4 +1,8 @@
-/** What operators' tools ask over Kafka's protocol: elections, reassignments, the controller's quorum, brokers that are gone. */
+/**
+ * What operators' tools ask over Kafka's protocol: elections, reassignments, the controller's quorum, brokers that are gone. Kafka
+ * sends all of it to its controller; here it is decided by the controller too, or by a copy of the metadata that has caught up with
+ * it: a shard that has not yet heard of a topic does not say that there is none.
+ */
 import type {
   AdministrationPort,
   ElectionKind,
@@ -16,14 +20,12 @@ import {
   brokerIdOf,
   nodeOf,
   preferredLeader,
-  replicaHosts,
   type PartitionState,
   type TopicState
 } from '../controller/cluster-state.ts'
 import { ControllerUnavailableError, type ControllerClient } from '../controller/controller-client.ts'
 import type { AnswerOf, RequestName, RequestOf } from '../controller/messages.ts'
 import type { MetadataReplica } from '../controller/metadata-replica.ts'
-import { leastLoadedShard, loadOf } from '../controller/placement.ts'
 import type { Elections } from './elections.ts'
 import type { ShardCluster } from './shard-cluster.ts'
 
@@ -51,6 +53,8 @@ export class ShardAdministration implements AdministrationPort {
     partitions: readonly TopicPartition[] | 'all',
     { timeoutMs }: { timeoutMs: number }
   ): Promise<PartitionResults> {
+    const behind = await this.#catchUp(timeoutMs)
+    if (behind !== undefined) return behind
     const chosen = partitions === 'all' ? this.#inNeed(kind) : partitions
     const results = await Promise.all(chosen.map(partition => this.#elect(kind, partition, timeoutMs)))
     return { kind: 'done', results }
@@ -60,11 +64,16 @@ export class ShardAdministration implements AdministrationPort {
     requests: readonly ReassignmentRequest[],
     { timeoutMs, allowReplicationFactorChange }: { timeoutMs: number; allowReplicationFactorChange: boolean }
   ): Promise<PartitionResults> {
-    const placed = requests.map(request => ({ ...request, replicas: this.#onShards(request) }))
-    return this.#ask('alterReassignments', { requests: placed, allowReplicationFactorChange }, timeoutMs)
+    const { byNode } = this.#options
+    return this.#ask('alterReassignments', { requests, allowReplicationFactorChange, byNode }, timeoutMs)
   }
 
-  listReassignments(partitions: readonly TopicPartition[] | 'all'): Promise<ReassignmentViews> {
+  async listReassignments(
+    partitions: readonly TopicPartition[] | 'all',
+    { timeoutMs }: { timeoutMs: number }
+  ): Promise<ReassignmentViews> {
+    const behind = await this.#catchUp(timeoutMs)
+    if (behind !== undefined) return behind
     const { state } = this.#options.replica
     const results: ReassignmentView[] = []
     for (const [topicId, numbers] of state.reassigning) {
@@ -77,7 +86,7 @@ export class ShardAdministration implements AdministrationPort {
         results.push(this.#viewMove(name, number, placement, placement.target))
       }
     }
-    return Promise.resolve({ kind: 'done', results })
+    return { kind: 'done', results }
   }
 
   async describeQuorum(): Promise<QuorumView> {
@@ -85,6 +94,8 @@ export class ShardAdministration implements AdministrationPort {
   }
 
   async unregisterBroker(brokerId: number): Promise<{ readonly kind: 'done' } | Refusal> {
+    const behind = await this.#catchUp(UNREGISTER_DEADLINE_MS)
+    if (behind !== undefined) return behind
     const nodeId = nodeOf(brokerId)
     if (!this.#options.replica.state.nodes.has(nodeId)) {
       return { kind: 'refused', error: 'BROKER_ID_NOT_REGISTERED', message: null }
@@ -137,19 +148,6 @@ export class ShardAdministration implements AdministrationPort {
     return answer(outcome === 'done' ? 'NONE' : 'PREFERRED_LEADER_NOT_AVAILABLE')
   }
 
-  /** Ids of nodes become ids of shards: where the partition is already, else the least loaded of the node. */
-  #onShards({ topic, partition, replicas }: ReassignmentRequest): readonly number[] | null {
-    const { byNode, replica } = this.#options
-    if (!byNode || replicas === null) return replicas
-    const placement = replica.state.topics.get(topic)?.partitions[partition]
-    return replicas.map(id => {
-      const node = replica.state.nodes.get(nodeOf(id))
-      if (node === undefined || id !== brokerIdOf(node.nodeId, 0)) return id
-      const held = placement === undefined ? [] : replicaHosts(placement)
-      return held.find(host => nodeOf(host) === node.nodeId) ?? leastLoadedShard(node, loadOf(replica.state))
-    })
-  }
-
   #viewMove(
     topic: string,
     partition: number,
@@ -168,6 +166,12 @@ export class ShardAdministration implements AdministrationPort {
       adding: shown(adding),
       removing: shown(removing)
     }
+  }
+
+  /** What is decided by this shard's copy of the metadata is decided once it is as new as the controller's; undefined when it is. */
+  async #catchUp(timeoutMs: number): Promise<Refusal | undefined> {
+    const outcome = await this.#ask('catchUp', {}, timeoutMs)
+    return 'error' in outcome ? (outcome as Refusal) : undefined
   }
 
   async #ask<N extends RequestName>(

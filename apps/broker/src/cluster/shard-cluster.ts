@@ -1,7 +1,14 @@
 /**
  * The gateway's cluster port: views of what this shard knows, and changes, which go to the controller wherever it is.
  */
-import type { ClusterPort, ClusterView, TopicRequest, TopicResult } from '@milena/gateway'
+import type {
+  ClusterPort,
+  ClusterView,
+  MorePartitionsRequest,
+  MorePartitionsResult,
+  TopicRequest,
+  TopicResult
+} from '@milena/gateway'
 import type { PeerNetwork } from '@milena/shard-scheduler'
 import type { ClusterState, TopicState } from '../controller/cluster-state.ts'
 import { CONTROLLER_LOG_NAME } from '../controller/command-log.ts'
@@ -12,7 +19,7 @@ import type { Advertising } from './addresses.ts'
 import { StateView } from './cluster-view.ts'
 import type { LeaderTable, Leadership } from './leader-table.ts'
 
-/** Longest that CreateTopics waits for the leaders of new partitions to be known, ms: a courtesy, clients would ask again. */
+/** Longest that CreateTopics and CreatePartitions wait for the leaders of new partitions to be known, ms: a courtesy, clients would ask again. */
 const LEADERS_WAIT_MS_MAX = 2_000
 const LEADERS_POLL_MS = 5
 
@@ -87,7 +94,23 @@ export class ShardCluster implements ClusterPort {
         timeoutMs
       )
       const leftMs = timeoutMs - (this.#options.clock.monotonic() - startedMs)
-      if (!validateOnly) await this.#untilLed(results, Math.min(leftMs, LEADERS_WAIT_MS_MAX))
+      if (!validateOnly) await this.#until(() => results.every(result => this.#isLed(result)), leftMs)
+      return results
+    } catch (error) {
+      return requests.map(({ name }) => timedOut(name, error))
+    }
+  }
+
+  async createPartitions(
+    requests: readonly MorePartitionsRequest[],
+    { validateOnly, timeoutMs }: { validateOnly: boolean; timeoutMs: number }
+  ): Promise<readonly MorePartitionsResult[]> {
+    const startedMs = this.#options.clock.monotonic()
+    try {
+      const results = await this.#options.controller.ask('createPartitions', { requests, validateOnly }, timeoutMs)
+      const leftMs = timeoutMs - (this.#options.clock.monotonic() - startedMs)
+      const grown = requests.filter((_, i) => results[i]?.kind === 'done')
+      if (!validateOnly) await this.#until(() => grown.every(one => this.#hasGrown(one)), leftMs)
       return results
     } catch (error) {
       return requests.map(({ name }) => timedOut(name, error))
@@ -126,18 +149,31 @@ export class ShardCluster implements ClusterPort {
     })
   }
 
-  /** Waits until the leaders of new topics are known here, so that who created them can use them at once. */
-  async #untilLed(results: readonly TopicResult[], waitMs: number): Promise<void> {
-    const { clock, replica } = this.#options
-    const endMs = clock.monotonic() + waitMs
-    const isLed = (result: TopicResult): boolean => {
-      if (result.kind !== 'done') return true
-      // The controller may be ahead of this shard.
-      const topic = replica.state.topicsById.get(result.topicId)
-      if (topic === undefined) return false
-      return topic.partitions.every((_, partition) => (this.leadershipOf(topic, partition)?.leader ?? -1) >= 0)
-    }
-    while (!results.every(isLed) && clock.monotonic() < endMs) {
+  /** Whether the leaders of a new topic are known here. */
+  #isLed(result: TopicResult): boolean {
+    if (result.kind !== 'done') return true
+    // The controller may be ahead of this shard.
+    const topic = this.#options.replica.state.topicsById.get(result.topicId)
+    return topic !== undefined && topic.partitions.every((_, partition) => this.#hasLeader(topic, partition))
+  }
+
+  #hasGrown({ name, count }: MorePartitionsRequest): boolean {
+    const topic = this.#options.replica.state.topics.get(name)
+    // Gone again meanwhile, or never waited for.
+    if (topic === undefined) return true
+    if (topic.partitions.length < count) return false
+    return topic.partitions.every((_, partition) => this.#hasLeader(topic, partition))
+  }
+
+  #hasLeader(topic: TopicState, partition: number): boolean {
+    return (this.leadershipOf(topic, partition)?.leader ?? -1) >= 0
+  }
+
+  /** Waits until leaders are known here, so that who created topics or partitions can use them at once. */
+  async #until(isReady: () => boolean, leftMs: number): Promise<void> {
+    const { clock } = this.#options
+    const endMs = clock.monotonic() + Math.min(leftMs, LEADERS_WAIT_MS_MAX)
+    while (!isReady() && clock.monotonic() < endMs) {
       await new Promise<void>(resolve => void clock.after(LEADERS_POLL_MS, resolve))
     }
   }
@@ -151,7 +187,7 @@ export class ShardCluster implements ClusterPort {
   }
 }
 
-function timedOut(name: string, error: unknown): TopicResult {
+function timedOut(name: string, error: unknown): TopicResult & { readonly kind: 'refused' } {
   if (!(error instanceof ControllerUnavailableError)) throw error
   return { kind: 'refused', name, error: 'REQUEST_TIMED_OUT', message: 'The controller could not be reached in time.' }
 }

@@ -414,3 +414,36 @@ describe('an unclean recovery', () => {
     })
   })
 })
+
+describe('deleting records', () => {
+  const cut = (startOffset: number, recovery = 0): Command => {
+    const deletions = [{ topicId: 'ida', partition: 0, startOffset, recovery }]
+    return { type: 'delete-records', version: 1, deletions }
+  }
+  const recoveries = [{ topicId: 'ida', partition: 0, number: 1, survivor: 2000, term: 1000 }]
+  const recover: Command = { type: 'recover-partitions', version: 1, recoveries }
+  const created = [form, create(topic('a', 'ida', [[0, 1000, 2000]]))]
+  const startOf = (state: ClusterState): number | undefined => state.topics.get('a')!.partitions[0]!.startOffset
+
+  it('moves the start forward and never back', () => {
+    const state = run(...created, cut(7))
+    expect(startOf(state)).toBe(7)
+    for (const lower of [6, 7]) expect(apply(state, cut(lower)).result).toEqual({ type: 'delete-records', changed: [] })
+    expect(startOf(run(...created, cut(7), cut(6), cut(9)))).toBe(9)
+    expect(fromSnapshot(JSON.parse(JSON.stringify(toSnapshot(state))) as StateSnapshot).topics).toEqual(state.topics)
+  })
+
+  it('is kept by a move, and ended by an unclean recovery, after which offsets of before mean nothing', () => {
+    const moves = [{ topicId: 'ida', partition: 0, target: [1, 2000] }]
+    const moved = run(
+      ...created,
+      cut(7),
+      { type: 'start-reassignment', version: 1, moves },
+      { type: 'finish-reassignment', version: 1, moves }
+    )
+    expect(startOf(moved)).toBe(7)
+    expect(startOf(run(...created, cut(7), recover))).toBeUndefined()
+    expect(startOf(run(...created, recover, cut(7)))).toBeUndefined()
+    expect(startOf(run(...created, recover, cut(7, 1)))).toBe(7)
+  })
+})

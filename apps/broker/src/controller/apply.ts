@@ -14,7 +14,16 @@ import {
   type PartitionState,
   type TopicState
 } from './cluster-state.ts'
-import type { Command, CommandResult, ConfigChange, Move, NodeRefusal, PartitionKey, Recovery } from './commands.ts'
+import type {
+  Command,
+  CommandResult,
+  ConfigChange,
+  Deletion,
+  Move,
+  NodeRefusal,
+  PartitionKey,
+  Recovery
+} from './commands.ts'
 
 interface Step {
   readonly state: ClusterState
@@ -61,6 +70,8 @@ function change(state: ClusterState, command: Command): Step {
       )
     case 'recover-partitions':
       return reassign(state, command.type, command.recoveries, recover)
+    case 'delete-records':
+      return reassign(state, command.type, command.deletions, moveStart)
     case 'allocate-producer-ids': {
       const { nextProducerId: firstId } = state
       const { type, count } = command
@@ -229,6 +240,11 @@ function recover(partition: PartitionState, { number, survivor, term }: Recovery
   const { replicas, target = [] } = partition
   const stays = [replicas, target].find(hosts => hosts.includes(survivor)) ?? [survivor]
   return { replicas: stays, bootstrapReplicas: [], recovery: { number, survivor, term } }
+}
+
+function moveStart(partition: PartitionState, { startOffset, recovery }: Deletion): PartitionState | undefined {
+  const moves = startOffset > (partition.startOffset ?? 0) && recovery === (partition.recovery?.number ?? 0)
+  return moves ? { ...partition, startOffset } : undefined
 }
 
 function sameMembers(left: readonly number[], right: readonly number[]): boolean {

@@ -44,6 +44,7 @@ function world(): {
       for (const listener of appliedListeners) listener()
       return Promise.resolve({ kind: 'applied', result: step.result })
     },
+    confirm: () => Promise.resolve(true),
     onApplied: listener => void appliedListeners.push(() => listener({ revision: state.revision, commands: [] })),
     onRoleChange: () => undefined,
     quorum: () => ({ self: 0, leader: 0, term: 1, committedOffset: 1, endOffset: 1, membership, followers: [] }),

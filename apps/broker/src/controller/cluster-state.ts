@@ -76,6 +76,11 @@ export interface PartitionState {
    * there already, so they keep their replicas until its leader has said who the voters are now.
    */
   readonly leaving?: readonly number[]
+  /**
+   * Records below were deleted on request; absent: none. Each replica drops them once it knows them to be committed. An unclean
+   * recovery takes it away: what its survivor holds counts, and may end before.
+   */
+  readonly startOffset?: number
   /** The last one; absent when there was none. Stays, so that a replica that was away since before hears of it. */
   readonly recovery?: PartitionRecovery
 }

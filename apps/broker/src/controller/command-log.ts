@@ -56,6 +56,8 @@ export interface CommandLog {
   execute(command: Command): Promise<ExecuteOutcome>
   /** Called after `state` moved. Never called again with a revision at or below. */
   onApplied(listener: (applied: AppliedCommands) => void): void
+  /** True once a majority has confirmed that this replica still leads: `state` has all that was committed when it was called. */
+  confirm(): Promise<boolean>
   quorum(): Quorum
   /** Changes who has a replica of the log; false when it was given up. Leader only. */
   changeReplicas(voters: readonly number[], learners: readonly number[]): Promise<boolean>

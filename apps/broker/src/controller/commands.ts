@@ -18,6 +18,14 @@ export interface Move extends PartitionKey {
 /** A partition that lost its quorum, and how it goes on. */
 export interface Recovery extends PartitionKey, PartitionRecovery {}
 
+/** Records that are deleted: those below an offset. */
+export interface Deletion extends PartitionKey {
+  /** At most the high watermark when it was planned. */
+  readonly startOffset: number
+  /** Number of the last unclean recovery of the partition that its leader knew; 0: none. Offsets of before may mean others now. */
+  readonly recovery: number
+}
+
 export interface ConfigChange {
   /** A topic by id, the settings of all brokers, or those of a single one (from version 2 of the command on). */
   readonly resource:
@@ -63,6 +71,8 @@ export type Command =
   | { readonly type: 'cancel-reassignment'; readonly version: 1; readonly partitions: readonly PartitionKey[] }
   /** An operator gives up what lost replicas held. Nothing for a partition whose next recovery has another number. */
   | { readonly type: 'recover-partitions'; readonly version: 1; readonly recoveries: readonly Recovery[] }
+  /** Moves the start of partitions forward. Nothing for one that begins there or later, or was recovered since. */
+  | { readonly type: 'delete-records'; readonly version: 1; readonly deletions: readonly Deletion[] }
   | { readonly type: 'allocate-producer-ids'; readonly version: 1; readonly count: number }
   | { readonly type: 'set-features'; readonly version: 1; readonly features: Readonly<Record<string, number>> }
 
@@ -79,7 +89,8 @@ export type CommandResult =
   | { readonly type: 'set-configs' | 'set-features' }
   /** Partitions that the command really changed. */
   | {
-      readonly type: 'start-reassignment' | 'finish-reassignment' | 'cancel-reassignment' | 'recover-partitions'
+      readonly type:
+        'start-reassignment' | 'finish-reassignment' | 'cancel-reassignment' | 'recover-partitions' | 'delete-records'
       readonly changed: readonly PartitionKey[]
     }
   | { readonly type: 'allocate-producer-ids'; readonly firstId: number; readonly count: number }

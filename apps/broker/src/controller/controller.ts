@@ -3,9 +3,11 @@
  * replica of the controller's log leads, and refuses with `NotLeaderError` on the others.
  *
  * Work is done in turns: plan against the newest state, commit the command, apply it. A plan is so never outdated when its
- * command is applied. Requests may arrive twice (their answer was lost), so each is made to do no harm the second time.
+ * command is applied. An answer without a command, a refusal say, is given once a majority has confirmed the leader: one that was
+ * replaced and has not heard of it knows nothing of what happened since. Requests may arrive twice (their answer was lost), so
+ * each is made to do no harm the second time.
  */
-import type { ConfigAlterationResult, PartitionResults, TopicResult } from '@milena/gateway'
+import type { ConfigAlterationResult, MorePartitionsResult, PartitionResults, TopicResult } from '@milena/gateway'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import { replicaHosts, type ClusterState, type NodeDescription } from './cluster-state.ts'
 import type { CommandLog } from './command-log.ts'
@@ -22,6 +24,8 @@ import type {
   WantedRecovery
 } from './messages.ts'
 import { downNodes, type Down } from './placement.ts'
+import { planDeletions } from './deletion-plan.ts'
+import { planPartitions } from './partition-plan.ts'
 import { quorumView } from './quorum-view.ts'
 import { planReassignments } from './reassignment-plan.ts'
 import { planTopics } from './topic-plan.ts'
@@ -56,6 +60,8 @@ export class Controller {
   readonly #handlers: Handlers
   /** Plans and their commands take turns. */
   #turn: Promise<unknown> = Promise.resolve()
+  /** Commands carried out so far. */
+  #executed = 0
 
   constructor(options: ControllerOptions) {
     this.#log = options.log
@@ -65,6 +71,7 @@ export class Controller {
     this.#handlers = {
       createTopics: ({ requests, validateOnly }) => this.#createTopics(requests, validateOnly),
       deleteTopics: ({ topics }) => this.#deleteTopics(topics),
+      createPartitions: request => this.#createPartitions(request),
       allocateProducerIds: () =>
         this.commit('allocate-producer-ids', () => {
           return { type: 'allocate-producer-ids', version: 1, count: PRODUCER_ID_BLOCK }
@@ -76,12 +83,15 @@ export class Controller {
       alterReassignments: request => this.#alterReassignments(request),
       finishReassignment: ({ moves }) =>
         this.commit('finish-reassignment', () => ({ type: 'finish-reassignment', version: 1, moves })),
+      deleteRecords: ({ deletions }) =>
+        this.commit('delete-records', () => ({ type: 'delete-records', version: 1, deletions })),
       alterConfigs: request => this.#alterConfigs(request),
       recoverPartitions: ({ recoveries }) => this.#recoverPartitions(recoveries),
       setClusterConfigs: ({ set, unset }) =>
         this.commit('set-configs', () => {
           return { type: 'set-configs', version: 1, changes: [{ resource: { type: 'cluster' }, set, unset }] }
         }),
+      catchUp: () => this.inTurn(() => Promise.resolve({})),
       describeQuorum: () =>
         this.inTurn(() => Promise.resolve(quorumView(this.#log.quorum(), this.#log.state, this.#clock)))
     }
@@ -113,9 +123,12 @@ export class Controller {
   /** Runs `work` when all that was begun before has ended, if this replica leads by then. */
   inTurn<T>(work: () => Promise<T>): Promise<T> {
     if (!this.#log.leading) return Promise.reject(new NotLeaderError())
-    const result = this.#turn.then(() => {
+    const result = this.#turn.then(async () => {
       if (!this.#log.leading) throw new NotLeaderError()
-      return work()
+      const before = this.#executed
+      const done = await work()
+      if (this.#executed === before && !(await this.#log.confirm())) throw new NotLeaderError()
+      return done
     })
     this.#turn = result.catch(() => undefined)
     return result
@@ -124,12 +137,13 @@ export class Controller {
   async #execute(command: Command): Promise<CommandResult> {
     const outcome = await this.#log.execute(command)
     if (outcome.kind !== 'applied') throw new NotLeaderError()
+    this.#executed++
     return outcome.result
   }
 
   #createTopics(...[requests, validateOnly]: CreateTopicsArguments): Promise<readonly TopicResult[]> {
     return this.inTurn(async () => {
-      const plan = planTopics(this.#log.state, requests, this.#settings, this.down)
+      const plan = planTopics(this.#log.state, requests, this.#settings, this.#isReachable)
       if (!validateOnly && plan.topics.length > 0) {
         await this.#execute({ type: 'create-topics', version: 1, topics: plan.topics })
       }
@@ -139,21 +153,17 @@ export class Controller {
 
   #deleteTopics(topics: RequestOf<'deleteTopics'>['topics']): Promise<readonly TopicResult[]> {
     return this.inTurn(async () => {
-      const { state } = this.#log
-      const gone = new Set<string>()
-      const results = topics.map((wanted): TopicResult => {
-        const topic = 'name' in wanted ? state.topics.get(wanted.name) : state.topicsById.get(wanted.topicId)
-        if (topic === undefined || gone.has(topic.topicId)) {
-          return 'name' in wanted
-            ? { kind: 'refused', name: wanted.name, error: 'UNKNOWN_TOPIC_OR_PARTITION', message: null }
-            : { kind: 'refused', name: '', error: 'UNKNOWN_TOPIC_ID', message: null }
-        }
-        gone.add(topic.topicId)
-        const { name, topicId, partitions } = topic
-        const replicationFactor = partitions[0]?.replicas.length ?? 0
-        return { kind: 'done', name, topicId, partitionCount: partitions.length, replicationFactor, configs: [] }
-      })
-      if (gone.size > 0) await this.#execute({ type: 'delete-topics', version: 1, topicIds: [...gone] })
+      const { topicIds, results } = planDeletions(this.#log.state, topics)
+      if (topicIds.length > 0) await this.#execute({ type: 'delete-topics', version: 1, topicIds })
+      return results
+    })
+  }
+
+  #createPartitions(request: RequestOf<'createPartitions'>): Promise<readonly MorePartitionsResult[]> {
+    return this.inTurn(async () => {
+      const options = { settings: this.#settings, isReachable: this.#isReachable }
+      const { commands, results } = planPartitions(this.#log.state, request.requests, options)
+      if (!request.validateOnly) for (const command of commands) await this.#execute(command)
       return results
     })
   }

@@ -9,6 +9,8 @@
 import type {
   ConfigAlteration,
   ConfigAlterationResult,
+  MorePartitionsRequest,
+  MorePartitionsResult,
   PartitionResults,
   QuorumView,
   ReassignmentRequest,
@@ -23,7 +25,7 @@ import {
   type NodeMode,
   type StateSnapshot
 } from './cluster-state.ts'
-import type { Move, Recovery } from './commands.ts'
+import type { Deletion, Move, Recovery } from './commands.ts'
 
 /** Services over the mesh: of each node's shard 0, and of every shard. */
 export const meshServices = {
@@ -84,6 +86,10 @@ export interface ControllerRequests {
     readonly request: { readonly topics: readonly ({ name: string } | { topicId: string })[] }
     readonly answer: readonly TopicResult[]
   }
+  readonly createPartitions: {
+    readonly request: { readonly requests: readonly MorePartitionsRequest[]; readonly validateOnly: boolean }
+    readonly answer: readonly MorePartitionsResult[]
+  }
   readonly allocateProducerIds: {
     readonly request: object
     readonly answer: { readonly firstId: number; readonly count: number }
@@ -99,6 +105,8 @@ export interface ControllerRequests {
     readonly request: {
       readonly requests: readonly ReassignmentRequest[]
       readonly allowReplicationFactorChange: boolean
+      /** The ids are of nodes, as their clients know them (node addressing). */
+      readonly byNode: boolean
     }
     readonly answer: PartitionResults
   }
@@ -111,10 +119,13 @@ export interface ControllerRequests {
     readonly request: { readonly recoveries: readonly WantedRecovery[] }
     readonly answer: RecoveryOutcome
   }
+  readonly deleteRecords: { readonly request: { readonly deletions: readonly Deletion[] }; readonly answer: object }
   readonly setClusterConfigs: {
     readonly request: { readonly set: Readonly<Record<string, string>>; readonly unset: readonly string[] }
     readonly answer: object
   }
+  /** Changes nothing: the answer comes when the asking node knows all that was committed before it asked. */
+  readonly catchUp: { readonly request: object; readonly answer: object }
   readonly describeQuorum: { readonly request: object; readonly answer: QuorumView }
 }
 

@@ -8,6 +8,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { StoreError, type LogStore, type StateStore } from '@milena/storage-engine'
 import type { GroupListener, GroupSnapshots, ReplicaHost, ReplicatedLog } from '../replication/contract.ts'
+import { NotLeaderError } from '../replication/errors.ts'
 import { apply } from './apply.ts'
 import { emptyState, fromSnapshot, toSnapshot, type ClusterState, type StateSnapshot } from './cluster-state.ts'
 import {
@@ -132,6 +133,16 @@ export class RaftCommandLog implements CommandLog {
       if (kind === 'proposed') return new Promise(resolve => this.#waiters.push({ offset, resolve }))
       if (kind === 'notLeader' || kind === 'failed') return { kind }
       await group.whenWritable(batch.length)
+    }
+  }
+
+  async confirm(): Promise<boolean> {
+    try {
+      await this.#requireGroup().confirmLeadership()
+      return true
+    } catch (error) {
+      if (error instanceof NotLeaderError) return false
+      throw error
     }
   }
 

@@ -27,10 +27,11 @@ const moving = apply(state, {
 
 const plan = (
   replicas: readonly number[] | null,
-  over: { topic?: string; partition?: number; allow?: boolean; on?: ClusterState } = {}
+  over: { topic?: string; partition?: number; allow?: boolean; byNode?: boolean; on?: ClusterState } = {}
 ): ReturnType<typeof planReassignments> =>
   planReassignments(over.on ?? state, [{ topic: over.topic ?? 't', partition: over.partition ?? 0, replicas }], {
-    allowReplicationFactorChange: over.allow ?? true
+    allowReplicationFactorChange: over.allow ?? true,
+    byNode: over.byNode ?? false
   })
 
 describe('planning reassignments', () => {
@@ -43,6 +44,24 @@ describe('planning reassignments', () => {
 
   it('moves between cores of one node', () => {
     expect(plan([1, 1000]).starts).toHaveLength(1)
+  })
+
+  it('keeps a replica on its core, and takes the least loaded one of a new node, when clients know nodes only', () => {
+    const crowded = apply(state, {
+      type: 'create-topics',
+      version: 1,
+      topics: [
+        { name: 'u', topicId: 'id-u', partitions: [{ replicas: [2000], bootstrapReplicas: [2000] }], configs: {} }
+      ]
+    }).state
+    const moved = apply(crowded, {
+      type: 'start-reassignment',
+      version: 1,
+      moves: [{ topicId: 'id', partition: 0, target: [0, 1001] }]
+    }).state
+    const { starts } = plan([1000, 2000], { byNode: true, on: moved })
+    expect(starts[0]?.target).toEqual([1000, 2001])
+    expect(plan([0, 9000], { byNode: true }).results[0]?.error).toBe('INVALID_REPLICA_ASSIGNMENT')
   })
 
   it('cancels what moves, and only that', () => {

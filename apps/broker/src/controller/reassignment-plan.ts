@@ -4,8 +4,9 @@
  */
 import type { PartitionResult, ReassignmentRequest } from '@milena/gateway'
 import type { ErrorName } from '@milena/wire-protocol'
-import { brokersOf, nodeOf, type ClusterState, type PartitionState } from './cluster-state.ts'
+import { brokerIdOf, brokersOf, nodeOf, replicaHosts, type ClusterState, type PartitionState } from './cluster-state.ts'
 import type { Move, PartitionKey } from './commands.ts'
+import { leastLoadedShard, loadOf } from './placement.ts'
 
 export interface ReassignmentPlan {
   readonly starts: readonly Move[]
@@ -17,12 +18,12 @@ export interface ReassignmentPlan {
 export function planReassignments(
   state: ClusterState,
   requests: readonly ReassignmentRequest[],
-  options: { readonly allowReplicationFactorChange: boolean }
+  options: { readonly allowReplicationFactorChange: boolean; readonly byNode: boolean }
 ): ReassignmentPlan {
   const starts: Move[] = []
   const cancels: PartitionKey[] = []
   const results = requests.map((request): PartitionResult => {
-    const { topic: name, partition: number, replicas } = request
+    const { topic: name, partition: number } = request
     const answer = (error: ErrorName, message: string | null = null): PartitionResult => {
       return { topic: name, partition: number, error, message }
     }
@@ -33,17 +34,28 @@ export function planReassignments(
       return answer('UNKNOWN_TOPIC_OR_PARTITION', `Unable to find partition ${name}:${number}.`)
     }
     const key = { topicId: topic.topicId, partition: number }
-    if (replicas === null) {
+    if (request.replicas === null) {
       if (partition.target === undefined) return answer('NO_REASSIGNMENT_IN_PROGRESS')
       cancels.push(key)
       return answer('NONE')
     }
+    const replicas = options.byNode ? onShards(state, partition, request.replicas) : request.replicas
     const problem = targetProblem(state, partition, replicas, options.allowReplicationFactorChange)
     if (problem !== undefined) return answer(problem.error, problem.message)
     starts.push({ ...key, target: replicas })
     return answer('NONE')
   })
   return { starts, cancels, results }
+}
+
+/** Ids of nodes become ids of shards: where the partition is already, else the least loaded of the node. */
+function onShards(state: ClusterState, partition: PartitionState, replicas: readonly number[]): readonly number[] {
+  return replicas.map(id => {
+    const node = state.nodes.get(nodeOf(id))
+    if (node === undefined || id !== brokerIdOf(node.nodeId, 0)) return id
+    const held = replicaHosts(partition).find(host => nodeOf(host) === node.nodeId)
+    return held ?? leastLoadedShard(node, loadOf(state))
+  })
 }
 
 function targetProblem(

@@ -64,7 +64,7 @@ describe('planning topics', () => {
     )
     const place = (replicationFactor: number): (readonly number[])[] => {
       const asked = { ...request({ partitionCount: 4, replicationFactor }), topicId: `id-${nextId++}` }
-      return planTopics(state, [asked], settings, new Set([0])).topics[0]?.partitions.map(p => p.replicas) ?? []
+      return planTopics(state, [asked], settings, id => id !== 0).topics[0]?.partitions.map(p => p.replicas) ?? []
     }
     expect(place(2).map(replicas => [...replicas].sort((a, b) => a - b))).toEqual(Array(4).fill([1000, 2000]))
     expect(place(3).map(replicas => [...replicas].sort((a, b) => a - b))).toEqual(Array(4).fill([0, 1000, 2000]))
@@ -107,6 +107,25 @@ describe('planning topics', () => {
       })
     ])
     expect(topics[0]?.partitions.map(p => p.replicas[0])).toEqual([1, 0])
+  })
+
+  it('takes a placement with brokers that are down, unless a partition would have no other', () => {
+    const on = (...brokerIds: number[][]): TopicRequest['assignments'] =>
+      brokerIds.map((ids, partition) => ({ partition, brokerIds: ids }))
+    const refusalOf = (assignments: TopicRequest['assignments']): unknown => {
+      const asked = { ...request({ assignments }), topicId: `id-${nextId++}` }
+      const [result] = planTopics(oneNode, [asked], settings, id => id !== 1).results
+      return result?.kind === 'refused' ? [result.error, result.message] : result?.kind
+    }
+    expect(refusalOf(on([0], [0]))).toBe('done')
+    expect(refusalOf(on([0], [1]))).toEqual([
+      'INVALID_REPLICA_ASSIGNMENT',
+      'All brokers specified in the manual partition assignment for partition 1 are fenced or in controlled shutdown.'
+    ])
+    expect(refusalOf(on([9]))).toEqual([
+      'INVALID_REPLICA_ASSIGNMENT',
+      'The manual partition assignment includes broker 9, but no such broker is registered.'
+    ])
   })
 
   it('refuses a topic that exists, and one that differs from another only in . and _', () => {

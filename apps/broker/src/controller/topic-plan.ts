@@ -3,19 +3,17 @@
  * Pure: ids were chosen by who asks, the state is only read. Messages follow Kafka's, which tools show.
  */
 import type { ConfigView, TopicRequest, TopicResult } from '@milena/gateway'
-import type { ErrorName } from '@milena/wire-protocol'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { SettingLayers } from '../settings/setting-chain.ts'
 import { checkTopicConfigs } from '../settings/topic-config-check.ts'
 import { describeTopicConfigs } from '../settings/topic-config-view.ts'
-import { brokersOf, nodeOf, type ClusterState, type PartitionState, type TopicState } from './cluster-state.ts'
+import { brokersOf, nodeOf, type ClusterState, type TopicState } from './cluster-state.ts'
 import type { IdentifiedTopicRequest } from './messages.ts'
-import { chooseReplicas, countPlaced, loadOf, openNodes, type Down, type Load } from './placement.ts'
+import { asPartitions, PARTITIONS_PER_REQUEST_MAX, placeNew, PlanRefusal } from './new-partitions.ts'
+import { countPlaced, downNodes, loadOf, openNodes, type Load } from './placement.ts'
 
 /** Longest topic name (Kafka's limit, so that a partition's folder fits a file name). */
 export const TOPIC_NAME_LENGTH_MAX = 249
-/** Partitions that one CreateTopics request may ask for in total (Kafka's limit). */
-export const PARTITIONS_PER_REQUEST_MAX = 10_000
 
 export interface TopicPlan {
   /** What the command should carry; empty when all was refused. */
@@ -24,26 +22,18 @@ export interface TopicPlan {
   readonly results: readonly TopicResult[]
 }
 
-class Refusal extends Error {
-  readonly error: ErrorName
-  constructor(error: ErrorName, message: string) {
-    super(message)
-    this.error = error
-  }
-}
-
 /**
- * Plans all topics of one request. `down`: nodes that cannot be reached now. A topic that exists under the very id that was chosen for it
- * counts as planned now.
+ * Plans all topics of one request. `isReachable`: whether a broker can be reached now; by default all. A topic that exists under
+ * the very id that was chosen for it counts as planned now.
  */
 export function planTopics(
   state: ClusterState,
   requests: readonly IdentifiedTopicRequest[],
   settings: BrokerSettings,
-  down?: Down
+  isReachable: (brokerId: number) => boolean = () => true
 ): TopicPlan {
   const topics: TopicState[] = []
-  const load = loadOf(state, down)
+  const load = loadOf(state, downNodes(state, isReachable))
   // What single brokers were told is theirs; an answer about a topic is for all of them.
   const layers: SettingLayers = { start: settings, broker: {}, cluster: state.configs }
   const taken = collidingNames(state.topics.keys())
@@ -54,10 +44,14 @@ export function planTopics(
     try {
       const configs = checkConfigs(request.configs)
       checkName(state, taken, request.name)
-      const partitions = placePartitions(state, load, request, settings)
+      const placed =
+        request.assignments.length > 0
+          ? placeManually(state, request, isReachable)
+          : placeByLoad(state, load, request, settings)
+      const partitions = asPartitions(placed, load, settings)
       partitionBudget -= partitions.length
       if (partitionBudget < 0) {
-        throw new Refusal(
+        throw new PlanRefusal(
           'POLICY_VIOLATION',
           `Excessively large number of partitions per request: at most ${PARTITIONS_PER_REQUEST_MAX}`
         )
@@ -68,7 +62,7 @@ export function planTopics(
       topics.push(topic)
       return doneResult(topic, layers)
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error
+      if (!(error instanceof PlanRefusal)) throw error
       return { kind: 'refused', name: request.name, error: error.error, message: error.message }
     }
   })
@@ -110,49 +104,23 @@ function collidingNames(names: Iterable<string>): Map<string, string> {
 
 function checkName(state: ClusterState, taken: ReadonlyMap<string, string>, name: string): void {
   const problem = topicNameProblem(name)
-  if (problem !== undefined) throw new Refusal('INVALID_TOPIC_EXCEPTION', problem)
-  if (state.topics.has(name)) throw new Refusal('TOPIC_ALREADY_EXISTS', `Topic '${name}' already exists.`)
+  if (problem !== undefined) throw new PlanRefusal('INVALID_TOPIC_EXCEPTION', problem)
+  if (state.topics.has(name)) throw new PlanRefusal('TOPIC_ALREADY_EXISTS', `Topic '${name}' already exists.`)
   const colliding = taken.get(collisionKey(name))
   if (colliding !== undefined) {
-    throw new Refusal('INVALID_TOPIC_EXCEPTION', `Topic '${name}' collides with existing topic: ${colliding}`)
+    throw new PlanRefusal('INVALID_TOPIC_EXCEPTION', `Topic '${name}' collides with existing topic: ${colliding}`)
   }
 }
 
 function checkConfigs(configs: TopicRequest['configs']): TopicState['configs'] {
   const wanted: Record<string, string> = Object.create(null) as Record<string, string>
   for (const { name, value } of configs) {
-    if (value === null) throw new Refusal('INVALID_CONFIG', `Null value not supported for topic configs: ${name}`)
+    if (value === null) throw new PlanRefusal('INVALID_CONFIG', `Null value not supported for topic configs: ${name}`)
     wanted[name] = value
   }
   const checked = checkTopicConfigs(wanted)
-  if ('problem' in checked) throw new Refusal('INVALID_CONFIG', checked.problem)
+  if ('problem' in checked) throw new PlanRefusal('INVALID_CONFIG', checked.problem)
   return checked.configs
-}
-
-function placePartitions(
-  state: ClusterState,
-  load: Load,
-  request: TopicRequest,
-  settings: BrokerSettings
-): PartitionState[] {
-  const placed =
-    request.assignments.length > 0 ? placeManually(state, request) : placeByLoad(state, load, request, settings)
-  checkShardLimits(load, placed, settings['partitions.per.shard.max'])
-  return placed.map(replicas => ({ replicas, bootstrapReplicas: replicas }))
-}
-
-/** Refuses what would put more replicas on a shard than it accepts. */
-function checkShardLimits(load: Load, placed: readonly (readonly number[])[], perShardMax: number): void {
-  const added = new Map<number, number>()
-  for (const id of placed.flat()) added.set(id, (added.get(id) ?? 0) + 1)
-  for (const [brokerId, count] of added) {
-    const after = (load.replicas.get(brokerId) ?? 0) + count
-    if (after <= perShardMax) continue
-    throw new Refusal(
-      'INVALID_PARTITIONS',
-      `Broker ${brokerId} would have ${after} replicas; partitions.per.shard.max is ${perShardMax}`
-    )
-  }
 }
 
 /** Replicas of a new topic when nothing is said: as many as there are nodes, up to this. */
@@ -172,47 +140,37 @@ function placeByLoad(
   const partitionCount = request.partitionCount === -1 ? settings['num.partitions'] : request.partitionCount
   const factor = request.replicationFactor === -1 ? defaultFactor(state, settings) : request.replicationFactor
   if (factor <= 0)
-    throw new Refusal(
+    throw new PlanRefusal(
       'INVALID_REPLICATION_FACTOR',
       'Replication factor must be larger than 0, or -1 to use the default value.'
     )
   if (partitionCount <= 0)
-    throw new Refusal('INVALID_PARTITIONS', 'Number of partitions was set to an invalid non-positive value.')
+    throw new PlanRefusal('INVALID_PARTITIONS', 'Number of partitions was set to an invalid non-positive value.')
   if (partitionCount > PARTITIONS_PER_REQUEST_MAX) {
-    throw new Refusal('INVALID_PARTITIONS', `A request may ask for at most ${PARTITIONS_PER_REQUEST_MAX} partitions`)
+    throw new PlanRefusal(
+      'INVALID_PARTITIONS',
+      `A request may ask for at most ${PARTITIONS_PER_REQUEST_MAX} partitions`
+    )
   }
-  return choosePartitions(state, load, partitionCount, factor)
+  return placeNew(state, load, partitionCount, factor)
 }
 
-/** Replicas for `count` new partitions. Throws a refusal when there are too few nodes. */
-function choosePartitions(state: ClusterState, load: Load, count: number, factor: number): number[][] {
-  const nodes = openNodes(state)
-  const growing = { ...load, replicas: new Map(load.replicas), preferred: new Map(load.preferred) }
-  return Array.from({ length: count }, () => {
-    const replicas = chooseReplicas(nodes, growing, factor)
-    if (replicas === undefined) {
-      throw new Refusal(
-        'INVALID_REPLICATION_FACTOR',
-        `Unable to replicate the partition ${factor} time(s): The target replication factor of ${factor} cannot be reached because only ${nodes.length} node(s) are registered (a replication factor counts nodes, not shards).`
-      )
-    }
-    countPlaced(growing, replicas)
-    return replicas
-  })
-}
-
-function placeManually(state: ClusterState, request: TopicRequest): (readonly number[])[] {
+function placeManually(
+  state: ClusterState,
+  request: TopicRequest,
+  isReachable: (brokerId: number) => boolean
+): (readonly number[])[] {
   const refuse = (message: string): never => {
-    throw new Refusal('INVALID_REPLICA_ASSIGNMENT', message)
+    throw new PlanRefusal('INVALID_REPLICA_ASSIGNMENT', message)
   }
   if (request.replicationFactor !== -1) {
-    throw new Refusal(
+    throw new PlanRefusal(
       'INVALID_REQUEST',
       'A manual partition assignment was specified, but replication factor was not set to -1.'
     )
   }
   if (request.partitionCount !== -1) {
-    throw new Refusal(
+    throw new PlanRefusal(
       'INVALID_REQUEST',
       'A manual partition assignment was specified, but numPartitions was not set to -1.'
     )
@@ -229,6 +187,11 @@ function placeManually(state: ClusterState, request: TopicRequest): (readonly nu
     if (new Set(replicas.map(nodeOf)).size !== replicas.length) {
       refuse(
         `The manual partition assignment [${replicas.join(', ')}] names two brokers of one node; each replica needs a node of its own.`
+      )
+    }
+    if (!replicas.some(isReachable)) {
+      refuse(
+        `All brokers specified in the manual partition assignment for partition ${partition} are fenced or in controlled shutdown.`
       )
     }
     placed.set(partition, replicas)

@@ -103,14 +103,24 @@ export async function offsetFor(source: ReadSource, spec: OffsetSpec, options: O
       case 'max-timestamp':
         return await locate(group, await log.findMaxTimestamp(end), batch => maxTimestampRecord(batch, 0))
       case 'timestamp':
-        return await locate(group, await log.findByTimestamp(spec.timestamp, end), batch =>
-          findRecordByTimestamp(batch, 0, spec.timestamp)
-        )
+        return await firstSince(group, spec.timestamp, end)
     }
   } catch (error) {
     if (error instanceof StoreError) return { kind: 'refused', error: 'KAFKA_STORAGE_ERROR' }
     throw error
   }
+}
+
+/** The first record of a time or later. The log may begin inside a batch: records before its start are no more. */
+async function firstSince(group: ReplicatedLog, timestamp: bigint, end: number): Promise<OffsetOutcome> {
+  const { log } = group
+  const { startOffset } = log
+  const pick = (batch: Uint8Array): { offset: number; timestamp: bigint } | undefined =>
+    findRecordByTimestamp(batch, 0, timestamp, startOffset)
+  const location = await log.findByTimestamp(timestamp, end)
+  const outcome = await locate(group, location, pick)
+  if (outcome !== NOT_FOUND || location === undefined || location.baseOffset >= startOffset) return outcome
+  return locate(group, await log.findByTimestamp(timestamp, end, location.lastOffset + 1), pick)
 }
 
 /** Reads the batch that the index found and looks for the record in it. */
@@ -120,7 +130,8 @@ async function locate(
   pick: (batch: Uint8Array) => { offset: number; timestamp: bigint } | undefined
 ): Promise<OffsetOutcome> {
   if (location === undefined) return NOT_FOUND
-  const result = await group.log.read(location.baseOffset, 1, location.lastOffset + 1, true)
+  const { log } = group
+  const result = await log.read(Math.max(location.baseOffset, log.startOffset), 1, location.lastOffset + 1, true)
   try {
     const [only] = result.slices
     const batch = result.slices.length === 1 && only !== undefined ? only : Buffer.concat(result.slices)

@@ -7,6 +7,7 @@ import type { PartitionPort, PartitionsPort } from '@milena/gateway'
 import type { LogFold, LogOptions, LogStore } from '@milena/storage-engine'
 import type { ErrorName } from '@milena/wire-protocol'
 import {
+  nodeOf,
   preferredLeader,
   replicaHosts,
   type ClusterState,
@@ -19,6 +20,7 @@ import type { BrokerSettings } from '../settings/broker-settings.ts'
 import { LiveSettings } from '../settings/dynamic-settings.ts'
 import { resolveTopicSettings } from '../settings/topic-config-view.ts'
 import type { TopicSettings } from '../settings/topic-settings.ts'
+import type { Arrivals } from './arrivals.ts'
 import { BacklogBudget } from './backlog.ts'
 import { BATCH_BYTES_MAX } from './batch-format.ts'
 import { LeadershipReporter, type LeadershipSink } from './leadership-reporter.ts'
@@ -48,6 +50,8 @@ export interface PartitionTableOptions {
   readonly leaders: LeadershipSink
   /** Tells the controller that these targets are reached. */
   readonly finishReassignment: (moves: readonly Move[]) => Promise<unknown>
+  /** See `PartitionContext`. */
+  readonly deleteRecords: PartitionContext['deleteRecords']
   /** Rack of a broker, '' when it has none; undefined: clients are not sent to followers nearby. */
   readonly rackOf: ((brokerId: number) => string) | undefined
 }
@@ -79,6 +83,8 @@ export class PartitionTable implements PartitionsPort {
   #allElected: () => void = NOTHING
   #store: LogStore | undefined
   #host: ReplicaHost | undefined
+  /** Absent: other shards of the node hand nothing over. */
+  #arrivals: Arrivals | undefined
   #failed = false
 
   constructor(options: PartitionTableOptions) {
@@ -96,6 +102,8 @@ export class PartitionTable implements PartitionsPort {
       entryBytesMax: entryBytesMax(options.settings),
       now: options.now,
       monotonic: () => options.clock.monotonic(),
+      after: (delayMs, callback) => options.clock.after(delayMs, callback),
+      deleteRecords: options.deleteRecords,
       rackOf: options.rackOf,
       onWaiting: partition => this.#expireLater(partition),
       onLeadership: partition => this.#leadershipChanged(partition)
@@ -111,9 +119,10 @@ export class PartitionTable implements PartitionsPort {
   }
 
   /** Gives the table what it opens partitions with; before the first `reconcile`. */
-  attach(store: LogStore, host: ReplicaHost): void {
+  attach(store: LogStore, host: ReplicaHost, arrivals?: Arrivals): void {
     this.#store = store
     this.#host = host
+    this.#arrivals = arrivals
   }
 
   get partitionCount(): number {
@@ -155,8 +164,8 @@ export class PartitionTable implements PartitionsPort {
       if (topic === before) continue
       for (const placed of this.#placedHere(topic)) {
         const opened = this.#byName.get(placed.name)
-        if (opened === undefined) added.push(placed)
-        else this.#reconfigure(opened, topic)
+        if (opened !== undefined) this.#reconfigure(opened, topic)
+        else if (this.#arrivals?.has(placed.name) !== true) added.push(placed)
       }
       if (before !== undefined) gone.push(...this.#noLongerHere(topic))
     }
@@ -203,7 +212,8 @@ export class PartitionTable implements PartitionsPort {
     Object.assign(opened.log.options, logOptions(settings))
     this.#changes.consider(opened.group, opened.topicId, opened.partition)
     // In its own time: its disk may be slow or full, and the metadata goes on. A failure is the store's, which says so itself.
-    const recovery = topic.partitions[opened.partition]?.recovery
+    const { recovery, startOffset } = topic.partitions[opened.partition] ?? {}
+    opened.beginAt(startOffset ?? 0)
     if (recovery !== undefined) void this.#requireHost().recover(opened.group.name, recovery).catch(NOTHING)
   }
 
@@ -218,38 +228,71 @@ export class PartitionTable implements PartitionsPort {
     const wanted = new Set(this.#byName.keys())
     for (const topic of this.#options.state().topicsById.values())
       for (const { name } of this.#placedHere(topic)) wanted.add(name)
-    const orphans = [...new Set(kept)].filter(name => isPartitionLog(name) && !wanted.has(name))
+    // What arrives is looked at when it has arrived.
+    const isOrphan = (name: string): boolean =>
+      isPartitionLog(name) && !wanted.has(name) && this.#arrivals?.has(name) !== true
+    const orphans = [...new Set(kept)].filter(isOrphan)
     if (orphans.length > 0) await host.remove(orphans)
     await host.settled()
     this.#folds.clear()
   }
 
-  async #open(placed: readonly Placed[]): Promise<void> {
-    if (placed.length === 0) return
-    const requests: GroupRequest[] = []
-    const partitions: Partition[] = []
-    for (const one of placed) {
-      const settings = resolveTopicSettings(one.topic.configs, this.#defaults)
-      const partition = this.#newPartition(one, settings)
-      partitions.push(partition)
-      requests.push(this.#requestFor(one, settings, partition))
+  async #open(added: readonly Placed[]): Promise<void> {
+    const placed: Placed[] = []
+    for (const one of added) {
+      const neighbour = this.#neighbourOf(one)
+      if (neighbour === undefined) placed.push(one)
+      else this.#beginArrival(one, neighbour)
     }
+    if (placed.length === 0) return
     const store = this.#requireStore()
-    const isNew = requests.map(({ name }) => !store.logs.has(name))
-    const groups = await this.#requireHost().open(requests, (group, i) => partitions[i]!.bind(group))
-    for (const [i, partition] of partitions.entries()) this.#add(placed[i]!, partition)
-    for (const group of groups) this.#leadershipChanged(this.#byName.get(group.name)!)
+    const isNew = placed.map(({ name }) => !store.logs.has(name))
+    const partitions = placed.map(one => this.#newPartition(one))
+    await this.#openAs(placed, partitions)
     // Groups of one, and those that begin: nobody else decides when they are ready.
     await this.#whenElected(partitions.filter((one, i) => isNew[i] || one.group.membership.voters.length === 1))
   }
 
-  #newPartition({ topic, partition, name }: Placed, settings: TopicSettings): Partition {
+  /** Opens partitions that were made for it. */
+  async #openAs(placed: readonly Placed[], partitions: readonly Partition[]): Promise<void> {
+    const requests = placed.map((one, i) => this.#requestFor(one, partitions[i]!))
+    const groups = await this.#requireHost().open(requests, (group, i) => partitions[i]!.bind(group))
+    for (const [i, partition] of partitions.entries()) {
+      this.#add(placed[i]!, partition)
+      partition.beginAt(placed[i]!.placement.startOffset ?? 0)
+    }
+    for (const group of groups) this.#leadershipChanged(this.#byName.get(group.name)!)
+  }
+
+  /** The other shard of this node that has a replica of a partition of which nothing is here yet, if there is one. */
+  #neighbourOf({ name, placement }: Placed): number | undefined {
+    const { brokerId } = this.#options
+    if (this.#arrivals === undefined || placement.bootstrapReplicas.includes(brokerId)) return undefined
+    const { logs, state } = this.#requireStore()
+    if (logs.has(name) || state.keys(`raft/${name}/`).length > 0) return undefined
+    return placement.replicas.find(id => id !== brokerId && nodeOf(id) === nodeOf(brokerId))
+  }
+
+  #beginArrival(one: Placed, from: number): void {
+    const partition = this.#newPartition(one)
+    this.#arrivals?.begin(this.#requestFor(one, partition), from, async () => {
+      const topic = this.#options.state().topicsById.get(one.topic.topicId)
+      const now = topic && [...this.#placedHere(topic)].find(({ name }) => name === one.name)
+      if (now === undefined) return this.#requireHost().remove([one.name])
+      partition.configure(resolveTopicSettings(now.topic.configs, this.#defaults))
+      await this.#openAs([now], [partition])
+    })
+  }
+
+  #newPartition({ topic, partition, name }: Placed): Partition {
+    const settings = resolveTopicSettings(topic.configs, this.#defaults)
     const producers = this.#folds.get(name) ?? this.#newProducerState()
     return new Partition({ topicId: topic.topicId, partition, producers, settings, context: this.#context })
   }
 
-  #requestFor({ topic, partition, placement, name }: Placed, settings: TopicSettings, opened: Partition): GroupRequest {
+  #requestFor({ topic, partition, placement, name }: Placed, opened: Partition): GroupRequest {
     const { topicId } = topic
+    const settings = resolveTopicSettings(topic.configs, this.#defaults)
     return {
       name,
       options: logOptions(settings),

@@ -125,6 +125,8 @@ function setUp(configs: Record<string, string> = {}): SetUp {
       entryBytesMax: 1_000_000,
       now: () => NOW,
       monotonic: () => clock.nowMs,
+      after: () => () => undefined,
+      deleteRecords: () => Promise.resolve(false),
       rackOf: undefined,
       onWaiting: () => undefined,
       onLeadership: () => undefined

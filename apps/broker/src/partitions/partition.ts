@@ -16,6 +16,7 @@
 import type {
   AppendOptions,
   AppendResult,
+  DeletionOutcome,
   EpochEndOutcome,
   OffsetOptions,
   OffsetOutcome,
@@ -28,8 +29,10 @@ import type { Log } from '@milena/storage-engine'
 import { batchHeader, validateBatch, type ErrorName, type ValidBatch } from '@milena/wire-protocol'
 import type { GroupListener, ReplicatedLog } from '../replication/contract.ts'
 import type { TopicSettings } from '../settings/topic-settings.ts'
+import type { Deletion } from '../controller/commands.ts'
 import { AckQueue } from './ack-queue.ts'
 import { Backlog, type BacklogBudget } from './backlog.ts'
+import { LogStart } from './log-start.ts'
 import { endOffsetForEpoch, offsetFor, read, refused, type ReadSource } from './partition-reads.ts'
 import { lastSequenceOf, type ProducerState } from './producer-state.ts'
 
@@ -45,6 +48,9 @@ export interface PartitionContext {
   readonly now: () => number
   /** Monotonic ms; deadlines are counted by it. */
   readonly monotonic: () => number
+  readonly after: (delayMs: number, callback: () => void) => () => void
+  /** Makes a deletion durable for all replicas; false when that is not certain after `timeoutMs`. */
+  readonly deleteRecords: (deletion: Deletion, timeoutMs: number) => Promise<boolean>
   /** See `ReadSource`. */
   readonly rackOf: ((brokerId: number) => string) | undefined
   /** Somebody waits for acks: call `expire` now and then, until `isWaiting` is false. */
@@ -70,6 +76,7 @@ export class Partition implements PartitionPort, GroupListener {
   readonly #flushAcks = new AckQueue()
   readonly #commitAcks = new AckQueue()
   readonly #watchers = new Set<() => void>()
+  readonly #start = new LogStart(() => this.group)
   #settings: TopicSettings
   #batchBytesMax = 0
   #compacted = false
@@ -291,11 +298,57 @@ export class Partition implements PartitionPort, GroupListener {
     this.#commitAcks.expire(nowMs, refusal)
   }
 
+  // ---- deleting ----
+
+  /** Records below were deleted, by what the metadata says. */
+  beginAt(startOffset: number): void {
+    this.#start.moveTo(startOffset)
+  }
+
+  async deleteRecords(offset: number, { timeoutMs }: { timeoutMs: number }): Promise<DeletionOutcome> {
+    const target = offset === -1 ? this.highWatermark : offset
+    const problem = this.#whyNotDeleted(target)
+    if (problem !== undefined) return { kind: 'refused', error: problem }
+    if (target > this.log.startOffset) {
+      const { topicId, partition, group } = this
+      const endMs = this.#context.monotonic() + timeoutMs
+      const deletion = { topicId, partition, startOffset: target, recovery: group.recovery }
+      const isDecided = await this.#context.deleteRecords(deletion, timeoutMs)
+      if (!isDecided || !(await this.#beginsAt(target, endMs - this.#context.monotonic()))) {
+        return { kind: 'refused', error: this.#closed ?? 'REQUEST_TIMED_OUT' }
+      }
+    }
+    return { kind: 'done', lowWatermark: this.log.startOffset }
+  }
+
+  /** In the order in which Kafka looks. */
+  #whyNotDeleted(target: number): ErrorName | undefined {
+    if (this.#closed !== undefined) return this.#closed
+    const { group } = this
+    if (!group.leading) return group.role === 'leader' ? 'LEADER_NOT_AVAILABLE' : 'NOT_LEADER_OR_FOLLOWER'
+    if (this.#compacted && !this.#settings['cleanup.policy'].includes('delete')) return 'POLICY_VIOLATION'
+    return target < 0 || target > this.highWatermark ? 'OFFSET_OUT_OF_RANGE' : undefined
+  }
+
+  #beginsAt(offset: number, waitMs: number): Promise<boolean> {
+    return new Promise(resolve => {
+      const cancelTimer = this.#context.after(Math.max(0, waitMs), () => {
+        cancelWait()
+        resolve(false)
+      })
+      const cancelWait = this.#start.whenAt(offset, () => {
+        cancelTimer()
+        resolve(true)
+      })
+    })
+  }
+
   // ---- what the replica tells ----
 
   advanced(): void {
     this.#flushAcks.answerUpTo(this.log.flushedOffset)
     this.#answerCommitted()
+    this.#start.advanced()
     this.#changed()
     const { highWatermark } = this
     if (highWatermark === this.#shownHighWatermark) return

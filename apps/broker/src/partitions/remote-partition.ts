@@ -7,6 +7,7 @@
 import type {
   AppendOptions,
   AppendResult,
+  DeletionOutcome,
   EpochEndOutcome,
   OffsetOutcome,
   OffsetSpec,
@@ -23,6 +24,7 @@ const services = {
   read: 'partition.read',
   offset: 'partition.offset',
   epochEnd: 'partition.epochEnd',
+  deleteRecords: 'partition.deleteRecords',
   wait: 'partition.wait'
 } as const
 
@@ -110,6 +112,15 @@ export class RemotePartition implements PartitionPort {
     }
   }
 
+  async deleteRecords(offset: number, options: { timeoutMs: number }): Promise<DeletionOutcome> {
+    try {
+      const message = pack({ ...this.#address, offset, options }, [])
+      return unpack<DeletionOutcome>(await this.#call(services.deleteRecords, message, options.timeoutMs)).head
+    } catch (error) {
+      return { kind: 'refused', error: callError(error) }
+    }
+  }
+
   watch(listener: () => void): () => void {
     this.#watchers.add(listener)
     void this.#wait()
@@ -192,6 +203,16 @@ export function serveRemotePartitions(
       'error' in partition
         ? { kind: 'refused', error: partition.error }
         : await partition.endOffsetForEpoch(head.epoch, head.currentLeaderEpoch),
+      []
+    )
+  })
+  mesh.serve(services.deleteRecords, async payload => {
+    const { head } = unpack<Address & { offset: number; options: { timeoutMs: number } }>(payload)
+    const partition = table.find(head.topicId, head.partition)
+    return pack(
+      'error' in partition
+        ? { kind: 'refused', error: partition.error }
+        : await partition.deleteRecords(head.offset, head.options),
       []
     )
   })

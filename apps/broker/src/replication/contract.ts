@@ -22,7 +22,7 @@
  * (catch-up-throttle.ts).
  */
 import type { EntryId, Membership } from '@milena/raft'
-import type { Log, LogFold, LogOptions } from '@milena/storage-engine'
+import type { Log, LogFold, LogOffer, LogOptions } from '@milena/storage-engine'
 
 /** A broker id: `nodeId * 1000 + shard`. Also the replica id in Raft's memberships. */
 export type BrokerId = number
@@ -197,6 +197,23 @@ export interface ReplicatedLog {
   changeReplicas(voters: readonly BrokerId[], learners: readonly BrokerId[]): Promise<boolean>
 }
 
+/** What a replica hands to another shard of its node. Plain data, fit for JSON. */
+export interface ReplicaOffer {
+  /** All of it is committed. */
+  readonly files: LogOffer
+  /** The marks among it, in base 64. */
+  readonly marks: string
+  /** Number of the last unclean recovery that it is of; 0: none. */
+  readonly recovery: number
+}
+
+export type OfferOutcome =
+  | { readonly kind: 'offer'; readonly offer: ReplicaOffer }
+  /** The group is not open, or what of it is committed is not known yet. */
+  | { readonly kind: 'later' }
+  /** There is nothing to hand over, or no way to. */
+  | { readonly kind: 'nothing' }
+
 export interface ReplicaHost {
   readonly groups: ReadonlyMap<string, ReplicatedLog>
   /**
@@ -213,6 +230,16 @@ export interface ReplicaHost {
    * added since; that is only noted. Resolves when that is durable; never when the store fails.
    */
   recover(name: string, recovery: GroupRecovery, isPart?: boolean): Promise<void>
+  /**
+   * Offers what the replica of a group here holds and knows to be committed to another shard of this node; the replica goes on as
+   * it is. To be withdrawn (`LogStore.withdrawOffer`).
+   */
+  offer(name: string): Promise<OfferOutcome>
+  /**
+   * Takes over what another shard of this node offers of a group of which nothing is here: durably, all or nothing. True: `open`
+   * goes on with it. False: it is not possible, and nothing has changed.
+   */
+  takeOver(request: GroupRequest, offer: ReplicaOffer): Promise<boolean>
   /** What is left of these groups here; those that are not open are left out. */
   report(names: readonly string[]): ReadonlyMap<string, ReplicaReport>
   /** Forgets groups and all they hold, durably; unknown names are passed over. */

@@ -15,20 +15,30 @@ import assert from 'node:assert'
 import { ElectionQuota } from './election-quota.ts'
 import { openRaftNode, type Message } from '@milena/raft'
 import type { Log } from '@milena/storage-engine'
-import type { BrokerId, GroupRecovery, GroupRequest, ReplicaHost, ReplicaReport, ReplicatedLog } from './contract.ts'
+import type {
+  BrokerId,
+  GroupRecovery,
+  GroupRequest,
+  OfferOutcome,
+  ReplicaHost,
+  ReplicaOffer,
+  ReplicaReport,
+  ReplicatedLog
+} from './contract.ts'
 import { readExchange, type Received } from './wire/exchange-codec.ts'
 import { encodePromised, groupKeys, LOST_KEY, voteKey } from './kept/group-state.ts'
 import type { GroupHost, GroupParts, SaveHardState, SendEntries, SendRepair, SendSnapshot } from './group/group-host.ts'
 import { Group } from './group/group.ts'
-import { endWithin } from './group/handover.ts'
+import { endWithin, leaveAll } from './group/handover.ts'
+import { offerReplica, takeOverReplica } from './hand-over/replica-offer.ts'
 import { GroupLives } from './lives/group-lives.ts'
 import { openGroups, type OpenGroupsOptions } from './lives/open-groups.ts'
-import { reportsOf } from './group/replica-report.ts'
+import { reportsOf, tellDamage } from './group/replica-report.ts'
 import { Outbox, RAFT_CHANNEL } from './outbox.ts'
 import { CATCH_UP_BYTES_PER_SECOND, LAG_MS_MAX, type ReplicaHostOptions } from './host-options.ts'
 import { brokerOf } from './kept/replica-ids.ts'
 import { PeerWatch } from './peer-watch.ts'
-import { decodeTransfer, handOver, SNAPSHOT_SERVICE } from './group/snapshots.ts'
+import { decodeTransfer, handOver, isMeantFor, SNAPSHOT_SERVICE } from './group/snapshots.ts'
 import { StateWriter } from './kept/state-writer.ts'
 import { TickWheel } from './tick-wheel.ts'
 
@@ -132,7 +142,7 @@ class Host implements ReplicaHost, GroupHost {
     for (const [number, group] of groups.entries()) bind(group, number)
     this.#run(() => {
       for (const group of groups) this.#begin(group)
-      this.#findDamage(new Set(groups))
+      tellDamage(this.#options.store, new Map(groups.map(group => [group.name, group])))
     })
     return groups
   }
@@ -169,14 +179,6 @@ class Host implements ReplicaHost, GroupHost {
     return group
   }
 
-  /** Groups of which the store cannot read something. */
-  #findDamage(groups: ReadonlySet<Group>): void {
-    for (const { log, endOffset } of this.#options.store.status().damage) {
-      const group = this.#groups.get(log)
-      if (group !== undefined && groups.has(group) && endOffset > group.log.startOffset) group.noteDamage()
-    }
-  }
-
   /** Whoever is alone leads at once; whoever should lead a group that is new tries to. */
   #begin(group: Group): void {
     this.membershipChanged(group)
@@ -191,6 +193,14 @@ class Host implements ReplicaHost, GroupHost {
 
   recover(name: string, recovery: GroupRecovery, isPart = false): Promise<void> {
     return this.#lives.recover(this.#groups.get(name), recovery, isPart)
+  }
+
+  offer(name: string): Promise<OfferOutcome> {
+    return offerReplica(this.#groups.get(name), this.#options)
+  }
+
+  takeOver(request: GroupRequest, offer: ReplicaOffer): Promise<boolean> {
+    return takeOverReplica(request, offer, { ...this.#options, self: this.self })
   }
 
   report(names: readonly string[]): ReadonlyMap<string, ReplicaReport> {
@@ -407,13 +417,7 @@ class Host implements ReplicaHost, GroupHost {
   #receiveSnapshot(payload: Uint8Array, from: BrokerId | undefined): Uint8Array {
     const transfer = decodeTransfer(payload)
     const group = this.#byKey.get(transfer.group.key)
-    if (
-      group?.key.check === transfer.group.check &&
-      brokerOf(transfer.from) === from &&
-      transfer.to === group.replica
-    ) {
-      this.#run(() => group.receiveSnapshot(transfer))
-    }
+    if (group !== undefined && isMeantFor(transfer, group, from)) this.#run(() => group.receiveSnapshot(transfer))
     return NOTHING
   }
 
@@ -477,13 +481,8 @@ class Host implements ReplicaHost, GroupHost {
 
   async drainLeadership(deadlineMs: number): Promise<void> {
     this.abstaining = true
-    const moves: Promise<unknown>[] = []
-    this.#run(() => {
-      for (const group of this.#groups.values()) {
-        const target = group.role === 'leader' ? group.inSync.find(id => id !== this.self) : undefined
-        if (target !== undefined) moves.push(group.transferLeadership(target))
-      }
-    })
+    let moves: readonly Promise<unknown>[] = []
+    this.#run(() => (moves = leaveAll(this.#groups.values())))
     if (moves.length > 0) await endWithin(Promise.all(moves), deadlineMs, this.#options.scheduler)
   }
 

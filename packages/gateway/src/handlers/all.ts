@@ -6,8 +6,11 @@ import { type AnyHandler, anyHandler } from '../handler.ts'
 import type { AdministrationPort, ConfigsPort, GatewayHost, LogDirsPort } from '../ports.ts'
 import { alterConfigsHandler } from './administration/alter-configs.ts'
 import { alterPartitionReassignmentsHandler } from './administration/alter-partition-reassignments.ts'
-import { createTopicsHandler } from './create-topics.ts'
-import { deleteTopicsHandler } from './delete-topics.ts'
+import { alterReplicaLogDirsHandler } from './administration/alter-replica-log-dirs.ts'
+import { createPartitionsHandler } from './topics/create-partitions.ts'
+import { createTopicsHandler } from './topics/create-topics.ts'
+import { deleteRecordsHandler } from './topics/delete-records.ts'
+import { deleteTopicsHandler } from './topics/delete-topics.ts'
 import { describeClusterHandler } from './describe-cluster.ts'
 import { describeConfigsHandler } from './administration/describe-configs.ts'
 import { describeLogDirsHandler } from './administration/describe-log-dirs.ts'
@@ -18,6 +21,7 @@ import { fetchHandler } from './fetch.ts'
 import { findCoordinatorHandler } from './find-coordinator.ts'
 import { incrementalAlterConfigsHandler } from './administration/incremental-alter-configs.ts'
 import { initProducerIdHandler } from './init-producer-id.ts'
+import { listConfigResourcesHandler } from './administration/list-config-resources.ts'
 import { listOffsetsHandler } from './list-offsets.ts'
 import { listPartitionReassignmentsHandler } from './administration/list-partition-reassignments.ts'
 import { metadataHandler } from './metadata.ts'
@@ -33,6 +37,8 @@ const always: readonly AnyHandler[] = [
   anyHandler(findCoordinatorHandler),
   anyHandler(createTopicsHandler),
   anyHandler(deleteTopicsHandler),
+  anyHandler(createPartitionsHandler),
+  anyHandler(deleteRecordsHandler),
   anyHandler(initProducerIdHandler),
   anyHandler(offsetForLeaderEpochHandler),
   anyHandler(describeClusterHandler),
@@ -50,10 +56,14 @@ const withAdministration = (port: AdministrationPort): readonly AnyHandler[] => 
 const withConfigs = (port: ConfigsPort): readonly AnyHandler[] => [
   anyHandler(describeConfigsHandler(port)),
   anyHandler(alterConfigsHandler(port)),
-  anyHandler(incrementalAlterConfigsHandler(port))
+  anyHandler(incrementalAlterConfigsHandler(port)),
+  anyHandler(listConfigResourcesHandler)
 ]
 
-const withLogDirs = (port: LogDirsPort): readonly AnyHandler[] => [anyHandler(describeLogDirsHandler(port))]
+const withLogDirs = (port: LogDirsPort): readonly AnyHandler[] => [
+  anyHandler(describeLogDirsHandler(port)),
+  anyHandler(alterReplicaLogDirsHandler(port))
+]
 
 /** What a gateway in front of `host` serves. */
 export function handlersFor({ administration, configs, logDirs }: GatewayHost): readonly AnyHandler[] {

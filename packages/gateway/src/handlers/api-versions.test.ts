@@ -47,7 +47,9 @@ test('what needs a port that the host lacks is neither listed nor served', async
       alterPartitionReassignments,
       listPartitionReassignments,
       describeQuorum,
-      apis.unregisterBroker
+      apis.unregisterBroker,
+      apis.alterReplicaLogDirs,
+      apis.listConfigResources
     ]
     const keys = optional.map(api => api.key).sort((a, b) => a - b)
     expect(missing).toEqual(keys)

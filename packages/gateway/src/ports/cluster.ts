@@ -93,6 +93,26 @@ export type TopicResult =
       readonly replicationFactor: number
       readonly configs: readonly ConfigView[]
     }
+  | {
+      readonly kind: 'refused'
+      readonly name: string
+      /** Of a topic that is there all the same, when it is known. */
+      readonly topicId?: string
+      readonly error: ErrorName
+      readonly message: string | null
+    }
+
+/** More partitions for a topic. */
+export interface MorePartitionsRequest {
+  readonly name: string
+  /** How many it shall have in all. */
+  readonly count: number
+  /** Broker ids of each partition that is added, in order; null when the broker places. */
+  readonly assignments: readonly (readonly number[])[] | null
+}
+
+export type MorePartitionsResult =
+  | { readonly kind: 'done'; readonly name: string }
   | { readonly kind: 'refused'; readonly name: string; readonly error: ErrorName; readonly message: string | null }
 
 export interface ClusterPort {
@@ -102,11 +122,24 @@ export interface ClusterPort {
     requests: readonly TopicRequest[],
     options: { validateOnly: boolean; timeoutMs: number }
   ): Promise<readonly TopicResult[]>
-  /** By name or id. Resolves when durable and this shard's view no longer shows them. */
+  /**
+   * By name or id; one result a topic, in order. Resolves when durable and this shard's view no longer shows them. The view may
+   * not show yet what is deleted, so nothing is refused by it. Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, and
+   * INVALID_REQUEST (with name and id, both times) when a name and an id are of the same topic.
+   */
   deleteTopics(
     topics: readonly ({ name: string } | { topicId: string })[],
     options: { timeoutMs: number }
   ): Promise<readonly TopicResult[]>
+  /**
+   * No topic twice; one result a request, in order. Resolves when the partitions are durable and this shard's view shows them.
+   * Errors: UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS (not more than there are, or too many), INVALID_REPLICA_ASSIGNMENT,
+   * INVALID_REPLICATION_FACTOR (too few nodes).
+   */
+  createPartitions(
+    requests: readonly MorePartitionsRequest[],
+    options: { validateOnly: boolean; timeoutMs: number }
+  ): Promise<readonly MorePartitionsResult[]>
   /** Whether Metadata of an unknown topic may make it (auto.create.topics.enable). */
   readonly autoCreateTopics: boolean
 }

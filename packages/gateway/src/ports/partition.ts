@@ -127,6 +127,10 @@ export type EpochEndOutcome =
   | { readonly kind: 'found'; readonly leaderEpoch: number; readonly endOffset: number }
   | { readonly kind: 'refused'; readonly error: ErrorName }
 
+export type DeletionOutcome =
+  /** `lowWatermark`: where the log begins now, on every replica. */
+  { readonly kind: 'done'; readonly lowWatermark: number } | { readonly kind: 'refused'; readonly error: ErrorName }
+
 export interface PartitionPort {
   readonly topicId: string
   readonly partition: number
@@ -150,6 +154,13 @@ export interface PartitionPort {
   offsetFor(spec: OffsetSpec, options: OffsetOptions): Promise<OffsetOutcome>
   /** Leader only: where an epoch ends (KIP-101, KIP-320). `currentLeaderEpoch` as in a read. */
   endOffsetForEpoch(epoch: number, currentLeaderEpoch: number): Promise<EpochEndOutcome>
+  /**
+   * Leader only: drops all records before `offset`, on every replica, for good (KIP-107); -1: all that consumers can see. Resolves
+   * when that is decided and durable, and in any case soon after `timeoutMs`, then with REQUEST_TIMED_OUT. Nothing to drop is
+   * done at once. Errors: OFFSET_OUT_OF_RANGE (negative, or above the high watermark), POLICY_VIOLATION (a topic that is compacted
+   * and nothing else).
+   */
+  deleteRecords(offset: number, options: { timeoutMs: number }): Promise<DeletionOutcome>
   /**
    * `listener` runs when a read would answer differently than before: more can be read, the leader or its epoch changed, or
    * the partition went away (`find` would give another port or none). At most once an event-loop turn; it may call the

@@ -13,6 +13,8 @@ import type {
   Dial,
   GatewayHost,
   LogPort,
+  MorePartitionsRequest,
+  MorePartitionsResult,
   PartitionPort,
   PartitionView,
   TopicRequest,
@@ -161,6 +163,29 @@ export class MemoryCluster implements ClusterPort {
     return Promise.resolve(topics.map(topic => this.#delete(topic)))
   }
 
+  createPartitions(
+    requests: readonly MorePartitionsRequest[],
+    { validateOnly }: { validateOnly: boolean }
+  ): Promise<readonly MorePartitionsResult[]> {
+    return Promise.resolve(requests.map(request => this.#grow(request, validateOnly)))
+  }
+
+  #grow({ name, count }: MorePartitionsRequest, validateOnly: boolean): MorePartitionsResult {
+    const topic = this.#byName.get(name)
+    if (topic === undefined) return { kind: 'refused', name, error: 'UNKNOWN_TOPIC_OR_PARTITION', message: null }
+    const { topicId, partitions: before } = topic.view
+    if (count <= before.length) {
+      return { kind: 'refused', name, error: 'INVALID_PARTITIONS', message: `${name} has ${before.length} partitions` }
+    }
+    if (validateOnly) return { kind: 'done', name }
+    const numbers = Array.from({ length: count - before.length }, (_, i) => before.length + i)
+    this.#replace({
+      view: { ...topic.view, partitions: [...before, ...numbers.map(i => this.#partitionView(topicId, i))] },
+      partitions: [...topic.partitions, ...numbers.map(i => new MemoryPartition(topicId, i))]
+    })
+    return { kind: 'done', name }
+  }
+
   #create(request: TopicRequest, validateOnly: boolean): TopicResult {
     const { name, configs, assignments, replicationFactor } = request
     const requested = assignments.length > 0 ? assignments.length : request.partitionCount
@@ -168,10 +193,19 @@ export class MemoryCluster implements ClusterPort {
     if (replicationFactor > 1 + this.#neighbours.length) {
       return { kind: 'refused', name, error: 'INVALID_REPLICATION_FACTOR', message: 'Not enough brokers' }
     }
+    const unknown = assignments.flatMap(({ brokerIds }) => brokerIds).find(id => !this.#isBroker(id))
+    if (unknown !== undefined) {
+      const message = `The manual partition assignment includes broker ${unknown}, but no such broker is registered.`
+      return { kind: 'refused', name, error: 'INVALID_REPLICA_ASSIGNMENT', message }
+    }
     const partitionCount = requested === -1 ? this.defaultPartitionCount : requested
     const topicId = validateOnly ? ZERO_UUID : this.addTopic(name, partitionCount).topicId
     const views = configs.map(config => ({ ...config, readOnly: false, source: 1, sensitive: false }))
     return { kind: 'done', name, topicId, partitionCount, replicationFactor: 1, configs: views }
+  }
+
+  #isBroker(id: number): boolean {
+    return id === this.#brokerId || this.#neighbours.some(broker => broker.id === id)
   }
 
   #delete(asked: { name: string } | { topicId: string }): TopicResult {
@@ -180,7 +214,7 @@ export class MemoryCluster implements ClusterPort {
       return {
         kind: 'refused',
         name: 'name' in asked ? asked.name : '',
-        error: 'UNKNOWN_TOPIC_OR_PARTITION',
+        error: 'name' in asked ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'UNKNOWN_TOPIC_ID',
         message: null
       }
     }

@@ -6,6 +6,7 @@ import { batchHeader, defaultValidationOptions, type ErrorName, validateBatch } 
 import type {
   AppendOptions,
   AppendResult,
+  DeletionOutcome,
   EpochEndOutcome,
   OffsetOptions,
   OffsetOutcome,
@@ -36,6 +37,8 @@ export class MemoryPartition implements PartitionPort {
   readonly replicaByRack = new Map<string, number>()
   /** Options of every append, newest last. */
   readonly appends: AppendOptions[] = []
+  /** What was asked to be deleted, newest last. */
+  readonly deletions: { readonly offset: number; readonly timeoutMs: number }[] = []
   /** Appends are refused with this. */
   refuseAppends: ErrorName | null = null
   /** Look-ups of offsets are refused with this. */
@@ -149,6 +152,17 @@ export class MemoryPartition implements PartitionPort {
     const error = this.#problem(currentLeaderEpoch, true)
     if (error !== null) return Promise.resolve({ kind: 'refused', error })
     return Promise.resolve({ kind: 'found', ...this.#endOf(epoch) })
+  }
+
+  deleteRecords(offset: number, options: { timeoutMs: number }): Promise<DeletionOutcome> {
+    this.deletions.push({ offset, ...options })
+    if (this.role === 'follower') return Promise.resolve({ kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' })
+    const target = offset === -1 ? this.#nextOffset : offset
+    if (target < 0 || target > this.#nextOffset) {
+      return Promise.resolve({ kind: 'refused', error: 'OFFSET_OUT_OF_RANGE' })
+    }
+    this.logStartOffset = Math.max(this.logStartOffset, target)
+    return Promise.resolve({ kind: 'done', lowWatermark: this.logStartOffset })
   }
 
   watch(listener: () => void): () => void {

@@ -12,6 +12,7 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import type { Disk, DiskFile, OpenOptions } from '../disk.ts'
 import { DiskError, type DiskErrorCode } from '../errors.ts'
+import { linkSuite } from './link-compliance.ts'
 
 /** A disk for one test, with an empty folder on it. */
 export interface DiskUnderTest {
@@ -71,13 +72,15 @@ export function diskCompliance(
   runner.describe(`${name}: bytes`, () => bytesSuite(suite))
   runner.describe(`${name}: direct I/O`, () => directSuite(suite))
   runner.describe(`${name}: names`, () => namesSuite(suite))
+  runner.describe(`${name}: links`, () => linkSuite(suite))
   runner.describe(`${name}: failures`, () => failureSuite(suite))
   runner.describe(`${name}: load`, () => loadSuite(suite))
   runner.describe(`${name}: end of life`, () => closeSuite(suite))
   runner.describe(`${name}: a full device`, () => fullSuite(runner, options))
 }
 
-type Suite = (title: string, test: (subject: DiskUnderTest, context: TestContext) => Promise<void>) => void
+/** Defines a test of one disk. */
+export type Suite = (title: string, test: (subject: DiskUnderTest, context: TestContext) => Promise<void>) => void
 
 function bytesSuite(test: Suite): void {
   test('reads back what was written, also at positions inside blocks', async ({ disk, folder }) => {

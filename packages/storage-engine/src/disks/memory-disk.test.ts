@@ -208,6 +208,57 @@ describe('what a power cut leaves of names', () => {
     expect(names).toEqual(new Set(['new,old:1', 'old:2']))
   })
 
+  it('may undo each link by itself until syncDirectory, and never touches the other name', async () => {
+    const disk = await makeDisk()
+    const file = await disk.open('/d/a', BUFFERED)
+    await file.write(filled(10, 1), 0)
+    await file.sync()
+    await disk.syncDirectory('/d')
+    await disk.makeDirectory('/e')
+    await disk.link('/d/a', '/e/b')
+    await disk.link('/d/a', '/e/c')
+    const seen = new Set<string>()
+    for (let seed = 0; seed < 200; seed++) {
+      const copy = disk.crash({ seed })
+      expect(copy.contents('/d/a')).toEqual(filled(10, 1))
+      seen.add((await copy.list('/e')).join())
+      const opened = await copy.open('/d/a', BUFFERED)
+      expect(await opened.linkCount()).toBe(1 + (await copy.list('/e')).length)
+    }
+    expect(seen).toEqual(new Set(['', 'b', 'c', 'b,c']))
+  })
+
+  it('keeps a link that was made durable when every other name was lost', async () => {
+    const disk = await makeDisk()
+    const file = await disk.open('/d/a', BUFFERED)
+    await file.write(filled(10, 1), 0)
+    await file.sync()
+    await disk.makeDirectory('/e')
+    await disk.link('/d/a', '/e/b')
+    await disk.syncDirectory('/e')
+    const after = disk.crash({ policy: 'drop-all' })
+    expect(after.contents('/d/a')).toBeUndefined()
+    expect(after.contents('/e/b')).toEqual(filled(10, 1))
+  })
+
+  it('counts the space of a file once, and frees it with the last name', async () => {
+    const disk = new MemoryDisk({ capacityBytes: 1 << 20 })
+    await disk.makeDirectory('/d')
+    const file = await disk.open('/d/a', BUFFERED)
+    await file.write(filled(512_000, 1), 0)
+    await file.sync()
+    await file.close()
+    await disk.link('/d/a', '/d/b')
+    await disk.syncDirectory('/d')
+    const free = await disk.freeBytes('/d')
+    const after = disk.crash({ policy: 'keep-all' })
+    expect(await after.freeBytes('/d')).toBe(free)
+    await after.remove('/d/a')
+    expect(await after.freeBytes('/d')).toBe(free)
+    await after.remove('/d/b')
+    expect(await after.freeBytes('/d')).toBe(1 << 20)
+  })
+
   it('keeps folders that makeDirectory promised', async () => {
     const disk = new MemoryDisk()
     await disk.makeDirectory('/a/b/c')

@@ -9,7 +9,8 @@
  *   write, durable file     permanent when it resolves; until then each 512-byte sector may be old or new
  *   write, other file       each 512-byte sector old or new until `sync`
  *   allocate                reserves; data written there un-synced reads as zeros after a power cut if the mapping was lost
- *   create, rename, remove  each may be undone by itself until `syncDirectory`
+ *   create, link, rename,   each may be undone by itself until `syncDirectory`
+ *     remove
  *   remove of a folder      one removal per file below, depth first: a power cut may leave some
  *
  * Time: operations complete through the `scheduler` that the host passes, after `latencyMs`; without one, in microtasks in a
@@ -166,6 +167,17 @@ export class MemoryDisk implements Disk {
     return node instanceof Directory ? [...node.entries.keys()].sort() : []
   }
 
+  async link(source: string, target: string): Promise<void> {
+    await this.#performOrFail('link', source, () => {
+      const node = this.#namespace.find(source)
+      if (node === undefined) throw new DiskError('NOT_FOUND', source, 'no such file')
+      if (node instanceof Directory) throw new DiskError('UNSUPPORTED', source, 'is a folder')
+      if (this.#namespace.find(target) !== undefined) throw new DiskError('IO', target, 'exists')
+      this.#namespace.change([{ ...this.#parent(target), node }])
+      node.linkCount += 1
+    })
+  }
+
   async rename(source: string, target: string): Promise<void> {
     await this.#performOrFail('rename', source, () => {
       const node = this.#namespace.find(source)
@@ -225,7 +237,12 @@ export class MemoryDisk implements Disk {
     const { onOperation: _unused, ...inherited } = this.#options
     const next = new MemoryDisk({ ...inherited, capacityBytes: this.#capacityBytes, ...options.next, seed })
     next.#namespace = this.#namespace.survivor(fateOf(options.policy ?? 'random', random), random)
-    for (const inode of inodesOf(next.#namespace.root)) next.#sectorsUsed += inode.image.usedSectors()
+    const linkCounts = new Map<Inode, number>()
+    for (const inode of inodesOf(next.#namespace.root)) linkCounts.set(inode, (linkCounts.get(inode) ?? 0) + 1)
+    for (const [inode, linkCount] of linkCounts) {
+      inode.linkCount = linkCount
+      next.#sectorsUsed += inode.image.usedSectors()
+    }
     this.#off = new DiskError('CLOSED', '/', 'the power is off')
     for (const reject of this.#inFlight) reject(this.#off)
     this.#inFlight.clear()
@@ -253,9 +270,9 @@ export class MemoryDisk implements Disk {
     this.#faults.add(['read'], normalised(target), { kind: 'fail' })
   }
 
-  /** Creations, renames, removals, truncations and allocations answer EIO and change nothing. */
+  /** Creations, links, renames, removals, truncations and allocations answer EIO and change nothing. */
   failMetadata(target: FaultTarget = {}): void {
-    const kinds = ['create', 'makeDirectory', 'rename', 'remove', 'truncate', 'allocate'] as const
+    const kinds = ['create', 'makeDirectory', 'link', 'rename', 'remove', 'truncate', 'allocate'] as const
     this.#faults.add(kinds, normalised(target), { kind: 'fail' })
   }
 
@@ -336,12 +353,12 @@ export class MemoryDisk implements Disk {
   }
 
   #unlink(inode: Inode): void {
-    inode.linked = false
+    inode.linkCount -= 1
     this.#freeIfUnused(inode)
   }
 
   #freeIfUnused(inode: Inode): void {
-    if (!inode.linked && inode.openCount === 0) this.#sectorsUsed -= inode.image.usedSectors()
+    if (inode.linkCount === 0 && inode.openCount === 0) this.#sectorsUsed -= inode.image.usedSectors()
   }
 
   #inodeAt(path: string): Inode | undefined {

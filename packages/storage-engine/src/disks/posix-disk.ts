@@ -56,6 +56,11 @@ export abstract class PosixDisk implements Disk {
     return names.list(path)
   }
 
+  async link(source: string, target: string): Promise<void> {
+    this.#assertOpen(source)
+    return names.link(source, target)
+  }
+
   async rename(source: string, target: string): Promise<void> {
     this.#assertOpen(source)
     return names.rename(source, target)

@@ -95,6 +95,10 @@ export class PosixFile implements DiskFile {
     return this.#guard.use(() => this.#wrap('fstat', () => names.size(this.#fd)))
   }
 
+  linkCount(): Promise<number> {
+    return this.#guard.use(() => this.#wrap('fstat', () => names.linkCount(this.#fd)))
+  }
+
   close(): Promise<void> {
     return this.#guard.close(async () => {
       this.#onClose(this)

@@ -1,12 +1,13 @@
 /* Real implementation of a port: names on a POSIX file system, through `node:fs` on the thread pool. */
 /**
- * What `RingDisk` and `ThreadDisk` share: folders, renames, removals and opening. They are rare, so the thread pool serves
+ * What `RingDisk` and `ThreadDisk` share: folders, links, renames, removals and opening. They are rare, so the thread pool serves
  * both. Durability of names follows POSIX: fsync of the folder that holds the name.
  */
 import fs from 'node:fs'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import type { OpenOptions } from '../disk.ts'
+import { DiskError } from '../errors.ts'
 import { codeOf, wrapErrors } from './system-error.ts'
 
 const { O_CREAT, O_DIRECTORY, O_DSYNC, O_RDONLY, O_RDWR } = fs.constants
@@ -80,6 +81,18 @@ export function rename(source: string, target: string): Promise<void> {
   return wrapErrors(source, 'rename', () => fs.promises.rename(source, target))
 }
 
+export function link(source: string, target: string): Promise<void> {
+  return wrapErrors(source, 'link', async () => {
+    try {
+      await fs.promises.link(source, target)
+    } catch (error) {
+      // A file system without links, or a kernel that protects files of others from them.
+      if (codeOf(error) !== 'EPERM') throw error
+      throw new DiskError('UNSUPPORTED', source, 'link: not permitted', { cause: error })
+    }
+  })
+}
+
 export function remove(path: string): Promise<void> {
   return wrapErrors(path, 'remove', () => fs.promises.rm(path, { recursive: true, force: true }))
 }
@@ -107,6 +120,12 @@ export function freeBytes(path: string): Promise<number> {
 export const close: (fd: number) => Promise<void> = closeFile
 export const truncate: (fd: number, length: number) => Promise<void> = promisify(fs.ftruncate)
 
+const stat = promisify(fs.fstat)
+
 export async function size(fd: number): Promise<number> {
-  return (await promisify(fs.fstat)(fd)).size
+  return (await stat(fd)).size
+}
+
+export async function linkCount(fd: number): Promise<number> {
+  return (await stat(fd)).nlink
 }

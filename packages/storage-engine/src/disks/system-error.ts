@@ -9,7 +9,10 @@ const CODES: ReadonlyMap<string, DiskErrorCode> = new Map([
   ['ENOMEM', 'NO_MEMORY'],
   ['EOPNOTSUPP', 'UNSUPPORTED'],
   ['ENOTSUP', 'UNSUPPORTED'],
-  ['ENOSYS', 'UNSUPPORTED']
+  ['ENOSYS', 'UNSUPPORTED'],
+  // Of links only: two file systems, too many names of one file.
+  ['EXDEV', 'UNSUPPORTED'],
+  ['EMLINK', 'UNSUPPORTED']
 ])
 
 /** A failed system call: `code` is the name of the errno (`'EIO'`), as in the errors of `node:fs`. */

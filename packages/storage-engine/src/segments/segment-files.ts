@@ -1,15 +1,16 @@
 /**
  * Open files of segments, shared by all logs of a store and bounded in number: the one used longest ago is closed when room
- * is needed. A file in use is never closed.
+ * is needed. A file in use is never closed. Nobody writes to a file that another store has a name of (own-file.ts).
  */
 import type { Disk, DiskFile } from '../disk.ts'
 import { DiskError } from '../errors.ts'
+import { makeOwn } from './own-file.ts'
 import type { Segment } from './segment.ts'
 
 interface OpenFile {
   readonly file: Promise<DiskFile>
   users: number
-  /** A write found no space, which poisons a file that promises durability: the next user opens it anew. */
+  /** The next user opens it anew: a write found no space, which poisons a file that promises durability, or the name stands for another file. */
   spoilt: boolean
 }
 
@@ -18,6 +19,8 @@ export class SegmentFiles {
   readonly #openFilesMax: number
   /** In order of last use. */
   readonly #open = new Map<Segment, OpenFile>()
+  /** Segments whose file, if there is one, has no other name. */
+  readonly #own = new WeakSet<Segment>()
   /** Folders known to exist. */
   readonly #directories = new Set<string>()
 
@@ -28,6 +31,7 @@ export class SegmentFiles {
 
   /** Runs `use` with the segment's file, opened when necessary and (for writers) made when missing. */
   async use<T>(segment: Segment, mode: 'write' | 'create', use: (file: DiskFile) => Promise<T>): Promise<T> {
+    if (mode === 'create' && !this.#own.has(segment)) await this.#makeOwn(segment)
     let entry = this.#open.get(segment)
     if (entry === undefined) entry = { file: this.#openFile(segment, mode), users: 0, spoilt: false }
     else this.#open.delete(segment)
@@ -43,16 +47,32 @@ export class SegmentFiles {
         )
       )
         this.#open.delete(segment)
-      else if (error instanceof DiskError && error.code === 'NO_SPACE') {
-        entry.spoilt = true
-        if (this.#open.get(segment) === entry) this.#open.delete(segment)
-      }
+      else if (error instanceof DiskError && error.code === 'NO_SPACE') this.#spoil(segment, entry)
       throw error
     } finally {
       entry.users--
       if (entry.spoilt && entry.users === 0) await (await entry.file).close()
       await this.#closeExcess()
     }
+  }
+
+  /** The segment's file gets other names: it is not written to any more. */
+  becomeShared(segment: Segment): void {
+    this.#own.delete(segment)
+  }
+
+  async #makeOwn(segment: Segment): Promise<void> {
+    const isAnother = await makeOwn(this.#disk, segment)
+    this.#own.add(segment)
+    const entry = this.#open.get(segment)
+    if (!isAnother || entry === undefined) return
+    this.#spoil(segment, entry)
+    if (entry.users === 0) await (await entry.file.catch(() => undefined))?.close()
+  }
+
+  #spoil(segment: Segment, entry: OpenFile): void {
+    entry.spoilt = true
+    if (this.#open.get(segment) === entry) this.#open.delete(segment)
   }
 
   /** Closes the segment's file, when open, before its removal. Nobody may use the segment any more. */

@@ -5,7 +5,7 @@
  * range up to the end of its last page are whatever the page holds: later entries, or zeros. Rewriting the last page of an
  * earlier write is safe because the bytes that it held before are written again unchanged: whichever mix of old and new
  * 512-byte sectors survives, they are there.
- * Calls for one log must not overlap (the log's gate sees to that).
+ * Calls for one log must not overlap (the log's gate sees to that). A file that another store has a name of is copied first.
  */
 import { assert } from '../assert.ts'
 import type { AlignedBuffer, Disk, DiskFile } from '../disk.ts'
@@ -101,6 +101,8 @@ export class SegmentWriter {
     const buffer = this.#disk.allocateBuffer(bytes.length)
     try {
       buffer.bytes.set(bytes)
+      // Not written over: an index of the same segment before a cut may be another store's as well.
+      await this.#disk.remove(segment.indexPath)
       const file = await this.#disk.open(segment.indexPath, { mode: 'create', direct: true, durable: false })
       try {
         await file.write(buffer.bytes.subarray(0, pageCeil(bytes.length)), 0)

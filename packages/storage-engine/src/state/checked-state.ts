@@ -47,21 +47,30 @@ export class CheckedState implements StateStore {
     return this.putAll(new Map([[key, value]]))
   }
 
-  async putAll(changes: ReadonlyMap<string, Uint8Array | undefined>): Promise<void> {
+  /** `also`: changes of another namespace of the same backend, in the same transaction. */
+  async putAll(
+    changes: ReadonlyMap<string, Uint8Array | undefined>,
+    also?: { readonly state: CheckedState; readonly changes: ReadonlyMap<string, Uint8Array | undefined> }
+  ): Promise<void> {
     if (this.#failed !== undefined) throw this.#refusal()
     const raw = new Map<string, Uint8Array | undefined>()
-    for (const [key, value] of changes) {
-      const version = Math.max(this.#read('a/', key).version, this.#read('b/', key).version) + 1
-      const single = value === undefined || value.length > twiceBytesMax
-      raw.set(`a/${this.#namespace}${key}`, value && this.#encode(key, value, version))
-      raw.set(`b/${this.#namespace}${key}`, single ? undefined : this.#encode(key, value, version))
-    }
+    this.#addRaw(changes, raw)
+    if (also !== undefined) also.state.#addRaw(also.changes, raw)
     try {
       await this.#backend.commit(raw)
     } catch (error) {
       this.#failed = error as Error
       this.#onFailed(error as Error)
       throw this.#refusal()
+    }
+  }
+
+  #addRaw(changes: ReadonlyMap<string, Uint8Array | undefined>, raw: Map<string, Uint8Array | undefined>): void {
+    for (const [key, value] of changes) {
+      const version = Math.max(this.#read('a/', key).version, this.#read('b/', key).version) + 1
+      const single = value === undefined || value.length > twiceBytesMax
+      raw.set(`a/${this.#namespace}${key}`, value && this.#encode(key, value, version))
+      raw.set(`b/${this.#namespace}${key}`, single ? undefined : this.#encode(key, value, version))
     }
   }
 

@@ -3,6 +3,7 @@
  * themselves (every segment is then read once, to find its last whole entry and its largest timestamp).
  */
 import type { Disk } from '../disk.ts'
+import { StoreError } from '../errors.ts'
 import type { Damage, EntryFormat, LogOptions } from '../log-store.ts'
 import type { SegmentFiles } from '../segments/segment-files.ts'
 import type { SegmentScanner } from '../segments/segment-scan.ts'
@@ -33,6 +34,12 @@ export const optionsUnknown: LogOptions = {
   segmentBytes: 128 << 20,
   indexIntervalBytes: 4096,
   segmentMs: 14 * 86_400_000
+}
+
+/** Throws `INVALID_NAME` unless a log may be called so. */
+export function checkLogName(name: string): void {
+  if (!/^[A-Za-z0-9._-]{1,249}$/.test(name) || name === '.' || name === '..')
+    throw new StoreError('INVALID_NAME', JSON.stringify(name))
 }
 
 export function loadStoreCheckpoint(state: CheckedState): StoreCheckpoint | undefined {

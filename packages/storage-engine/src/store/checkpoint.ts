@@ -6,10 +6,11 @@
  *   store                       { identity, nextLogNumber, replayFrom, complete, journal geometry }
  *   log/<number>                one LogCheckpoint
  *   segment/<number>/<base>     one SegmentCheckpoint per finished segment
+ *   arriving/<name>             files in the folder of this name are not a log yet (`adoptLog`)
  *   fold/<number>/<offset>      a snapshot of the log's fold that stands for all entries below <offset> (the newest two)
  * ```
  */
-import type { LogOptions } from '../log-store.ts'
+import type { LogOptions, OfferedSegment } from '../log-store.ts'
 import { Segment } from '../segments/segment.ts'
 import type { StoreLog } from './store-log.ts'
 
@@ -38,16 +39,8 @@ export interface LogCheckpoint {
 /** Keys of the state store and what they become; undefined removes. */
 export type StateChanges = Map<string, Uint8Array | undefined>
 
-export interface SegmentCheckpoint {
-  readonly baseOffset: number
-  readonly byteCount: number
-  readonly endOffset: number
-  /** int64 in decimal digits. */
-  readonly maxTimestamp: string
-  readonly createdMs: number
-  /** Entries that reads can begin at while the segment has no index file: [offset, file position], ascending. */
-  readonly marks?: readonly (readonly [number, number])[]
-}
+/** A finished segment, or the active one as far as it is destaged. */
+export type SegmentCheckpoint = OfferedSegment
 
 export const storeKey = 'store'
 
@@ -62,6 +55,8 @@ export function segmentPrefix(number: number): string {
 export function segmentKey(number: number, baseOffset: number): string {
   return segmentPrefix(number) + padded(baseOffset)
 }
+
+export const arrivingPrefix = 'arriving/'
 
 export function foldPrefix(number: number): string {
   return `fold/${number}/`

@@ -32,7 +32,8 @@ import {
 import { Mutex } from './mutex.ts'
 import type { StoreLog } from './store-log.ts'
 
-const foldBytesMax = 1 << 20
+/** Largest snapshot of a fold that is kept. */
+export const foldBytesMax = 1 << 20
 /** What a fold that has nothing to keep is known by here. */
 const nothingKept = new Uint8Array(0)
 

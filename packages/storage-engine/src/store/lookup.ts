@@ -22,14 +22,20 @@ export class TimestampLookup {
     this.#tail = tail
   }
 
-  async findByTimestamp(log: StoreLog, timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined> {
+  async findByTimestamp(
+    log: StoreLog,
+    timestamp: bigint,
+    endBefore: number,
+    first = 0
+  ): Promise<EntryLocation | undefined> {
     endBefore = Math.min(endBefore, log.endOffset)
+    const start = Math.max(first, log.startOffset)
     for (const segment of [...log.segments]) {
       if (segment.baseOffset >= endBefore) return undefined
-      if (segment.maxTimestamp < timestamp || segment.endOffset <= log.startOffset) continue
+      if (segment.maxTimestamp < timestamp || segment.endOffset <= start) continue
       await this.#indexes.load(log, segment)
       const mark = segment.index.atTimestamp(timestamp)!
-      const from = Math.max(mark.offset, log.startOffset)
+      const from = Math.max(mark.offset, start)
       const end = Math.min(endBefore, segment.endOffset)
       const found = await this.#find(log, from, end, (bytes, at) =>
         this.#format.maxTimestampAt(bytes, at) >= timestamp ? this.#locationOf(bytes, at) : undefined
@@ -101,5 +107,18 @@ export class TimestampLookup {
     const baseOffset = this.#format.baseOffsetAt(bytes, at)
     const lastOffset = this.#format.lastOffsetAt(bytes, at)
     return { baseOffset, lastOffset, maxTimestamp: this.#format.maxTimestampAt(bytes, at) }
+  }
+}
+
+/** Looks again when entries were cut off meanwhile. */
+export async function lookAgain<T>(log: StoreLog, look: () => Promise<T>): Promise<T> {
+  for (;;) {
+    const { generation } = log
+    try {
+      const found = await look()
+      if (log.generation === generation) return found
+    } catch (error) {
+      if (log.generation === generation) throw error
+    }
   }
 }

@@ -19,6 +19,7 @@ import { Segment } from '../segments/segment.ts'
 import { CheckedState } from '../state/checked-state.ts'
 import type { StoreLog } from './store-log.ts'
 import { defaultStoreSettings, type StoreLogger, type StoreOptions, type StoreSettings } from '../store-options.ts'
+import { removeArrivals } from './hand-over/adoption.ts'
 import { loadCatalog, loadStoreCheckpoint, rebuildCatalog, type CatalogEntry } from './catalog.ts'
 import { Committer, frameOverheadBytes } from './commit.ts'
 import { removeLeftovers } from './cut.ts'
@@ -27,9 +28,11 @@ import { DiskReader } from './disk-read.ts'
 import { rebuildFold } from './folds.ts'
 import { establishIdentity, keepIdentity } from './identity.ts'
 import { TimestampLookup } from './lookup.ts'
+import { removeOffers } from './hand-over/offers.ts'
 import { Recovery } from './recovery.ts'
 import { SegmentIndexes } from './segment-indexes.ts'
-import { Store, type StoreParts } from './store.ts'
+import { Store } from './store.ts'
+import type { StoreParts } from './store-parts.ts'
 import { TailReader } from './tail-read.ts'
 
 const frameBytesMax = 4 << 20
@@ -59,6 +62,7 @@ export async function openStore(options: StoreOptions): Promise<LogStore> {
   const settings = { ...defaultStoreSettings, ...options.settings }
   const { disk, directory } = options
   for (const folder of [directory, `${directory}/journal`, `${directory}/logs`]) await disk.makeDirectory(folder)
+  await removeOffers(disk, directory)
   const parts = await buildParts(options, settings)
   const store = parts.store
   try {
@@ -143,6 +147,7 @@ async function buildParts(options: StoreOptions, settings: StoreSettings): Promi
     scheduler,
     committer,
     destager,
+    newIdentity: options.newIdentity,
     logger,
     onFailed
   }
@@ -219,6 +224,7 @@ async function recover(store: Store, parts: Building, options: StoreOptions): Pr
   committer.nextSequence = end.lastSequence + 1
   await destager.round(() => (parts.stateLost ? [...store.logs.values()] : []))
   for (const log of store.logs.values()) if (log.checkpoint?.leftovers === true) await removeLeftovers(disk, log)
+  await removeArrivals(disk, directory, engineState, store.logs, name => store.directoryOf(name))
   const caughtUp: StoreLog[] = []
   for (const log of store.logs.values())
     if ((await rebuildFold(log, engineState, indexes, scanner, format)) > 0) caughtUp.push(log)

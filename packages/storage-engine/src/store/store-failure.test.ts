@@ -34,6 +34,7 @@ function withFullSegments(disk: Disk, isFull: () => boolean): Disk {
       allocate: (start, end) => file.allocate(start, end),
       truncate: length => file.truncate(length),
       size: () => file.size(),
+      linkCount: () => file.linkCount(),
       close: () => file.close()
     }
   }

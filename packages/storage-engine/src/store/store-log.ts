@@ -42,7 +42,7 @@ export interface LogHost {
     endBefore: number,
     atLeastOne: boolean
   ): ReadResult | Promise<ReadResult>
-  findByTimestamp(log: StoreLog, timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined>
+  findByTimestamp(log: StoreLog, timestamp: bigint, endBefore: number, from: number): Promise<EntryLocation | undefined>
   findMaxTimestamp(log: StoreLog, endBefore: number): Promise<EntryLocation | undefined>
   truncate(log: StoreLog, offset: number): Promise<void>
   trim(log: StoreLog, startOffset: number): Promise<void>
@@ -333,8 +333,8 @@ export class StoreLog implements Log {
     return this.#host.read(this, offset, maxBytes, endBefore, atLeastOne)
   }
 
-  findByTimestamp(timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined> {
-    return this.#host.findByTimestamp(this, timestamp, endBefore)
+  findByTimestamp(timestamp: bigint, endBefore: number, from = 0): Promise<EntryLocation | undefined> {
+    return this.#host.findByTimestamp(this, timestamp, endBefore, from)
   }
 
   findMaxTimestamp(endBefore: number): Promise<EntryLocation | undefined> {

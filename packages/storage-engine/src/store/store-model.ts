@@ -161,6 +161,14 @@ export async function checkTimestamps(log: Log, model: ModelLog, random: SeededR
   const expected = candidates.find(entry => entry.timestamp >= timestamp)
   if (found?.baseOffset !== expected?.baseOffset)
     throw new Error(`findByTimestamp(${timestamp}, ${endBefore}) is ${found?.baseOffset}, not ${expected?.baseOffset}`)
+  const from = log.startOffset + random.below(log.endOffset - log.startOffset + 1)
+  const second = await log.findByTimestamp(timestamp, endBefore, from)
+  const later = from < endBefore ? candidates.filter(entry => entry.nextOffset > from) : []
+  const wanted = later.find(entry => entry.timestamp >= timestamp)
+  if (second?.baseOffset !== wanted?.baseOffset)
+    throw new Error(
+      `findByTimestamp(${timestamp}, ${endBefore}, ${from}) is ${second?.baseOffset}, not ${wanted?.baseOffset}`
+    )
   let largest: ModelEntry | undefined
   for (const entry of candidates)
     if (entry.timestamp >= 0n && entry.timestamp > (largest?.timestamp ?? -1n)) largest = entry

@@ -8,76 +8,50 @@
  *     └──────close()──────► closed
  * ```
  */
-import type { AlignedBuffer, Disk } from '../disk.ts'
 import { DiskError, StoreError, isFatal } from '../errors.ts'
-import type { Journal } from '../journal/journal.ts'
 import type {
   Damage,
   EntryFormat,
   EntryLocation,
   Log,
   LogFold,
+  LogOffer,
   LogOptions,
   LogStore,
-  ReadResult
+  ReadResult,
+  StoreStatus
 } from '../log-store.ts'
 import type { PagePool } from '../memory/page-pool.ts'
-import type { SegmentFiles } from '../segments/segment-files.ts'
-import type { SegmentScanner } from '../segments/segment-scan.ts'
-import type { SegmentWriter } from '../segments/segment-writer.ts'
 import { Segment } from '../segments/segment.ts'
-import { CheckedState } from '../state/checked-state.ts'
-import type { Clock, Scheduler, StateBackend, StoreLogger, StoreSettings } from '../store-options.ts'
+import type { CheckedState } from '../state/checked-state.ts'
+import type { Clock } from '../store-options.ts'
+import { Adoption, type AdoptionRequest } from './hand-over/adoption.ts'
 import { describeLog, encodeJson, storeKey, type StateChanges } from './checkpoint.ts'
-import type { Committer } from './commit.ts'
-import { describeRemoval, type Destager } from './destage.ts'
-import type { DiskReader } from './disk-read.ts'
+import { describeRemoval } from './destage.ts'
 import { acknowledgeLoss } from './identity.ts'
-import type { TimestampLookup } from './lookup.ts'
-import type { SegmentIndexes } from './segment-indexes.ts'
+import { lookAgain } from './lookup.ts'
+import { checkLogName } from './catalog.ts'
+import { Offers } from './hand-over/offers.ts'
+import { Removals } from './removals.ts'
 import { Shortener } from './shorten.ts'
 import { SpaceGuard } from './space.ts'
 import { StoreLog, type LogHost } from './store-log.ts'
-import { emptyRead, type TailReader } from './tail-read.ts'
+import type { StoreParts } from './store-parts.ts'
+import { emptyRead } from './tail-read.ts'
 
 /** Pause before somebody tries again who found no room although there seems to be some. */
 const UNUSABLE_ROOM_RETRY_MS = 1
-
-/** What a store is made of. */
-export interface StoreParts {
-  readonly disk: Disk
-  readonly directory: string
-  readonly settings: StoreSettings
-  readonly format: EntryFormat
-  readonly clock: Clock
-  readonly pool: PagePool
-  readonly memory: AlignedBuffer
-  readonly journal: Journal
-  readonly files: SegmentFiles
-  readonly writer: SegmentWriter
-  readonly scanner: SegmentScanner
-  readonly indexes: SegmentIndexes
-  readonly tailReader: TailReader
-  readonly diskReader: DiskReader
-  readonly lookup: TimestampLookup
-  readonly backend: StateBackend
-  readonly engineState: CheckedState
-  readonly hostState: CheckedState
-  readonly scheduler: Scheduler
-  readonly committer: Committer
-  readonly destager: Destager
-  readonly logger: StoreLogger
-  readonly onFailed: (cause: Error) => void
-}
 
 export class Store implements LogStore, LogHost {
   readonly #parts: StoreParts
   readonly #logs = new Map<string, StoreLog>()
   readonly #numbers = new Map<number, StoreLog>()
-  readonly #removals = new Map<string, Promise<void>>()
+  readonly #removals: Removals
   #writableWaiters: { readonly bytes: number; readonly resolve: () => void }[] = []
   readonly #space: SpaceGuard
   readonly #shortener: Shortener
+  readonly #offers: Offers
+  readonly #adoption: Adoption
   readonly #storeDamage: Damage[] = []
   #tick: () => void = () => {}
   #destageWanted = false
@@ -104,11 +78,11 @@ export class Store implements LogStore, LogHost {
     this.#space = new SpaceGuard(parts.disk, parts.directory, parts.settings.reserveBytes, parts.logger, () =>
       this.#wakeWriters()
     )
-    this.#shortener = new Shortener(
-      parts,
-      work => this.#guarded(work),
-      () => this.#memoryReleased()
-    )
+    const guarded = <T>(work: () => Promise<T>): Promise<T> => this.guarded(work)
+    this.#shortener = new Shortener(parts, guarded, () => this.#memoryReleased())
+    this.#removals = new Removals(parts, () => this.#closed)
+    this.#offers = new Offers(parts, guarded)
+    this.#adoption = new Adoption(parts, this)
   }
 
   get logs(): ReadonlyMap<string, StoreLog> {
@@ -139,9 +113,13 @@ export class Store implements LogStore, LogHost {
     startOffset: number
   ): StoreLog {
     const log = new StoreLog(this, name, number, this.directoryOf(name), options, fold, segments, startOffset)
-    this.#logs.set(name, log)
-    this.#numbers.set(number, log)
+    this.register(log)
     return log
+  }
+
+  register(log: StoreLog): void {
+    this.#logs.set(log.name, log)
+    this.#numbers.set(log.number, log)
   }
 
   addStoreDamage(reason: string): void {
@@ -324,25 +302,12 @@ export class Store implements LogStore, LogHost {
     throw new StoreError('FAILED', `offset ${offset} cannot be read`, { log: log.name, cause: error })
   }
 
-  findByTimestamp(log: StoreLog, timestamp: bigint, endBefore: number): Promise<EntryLocation | undefined> {
-    return this.#lookUp(log, () => this.#parts.lookup.findByTimestamp(log, timestamp, endBefore))
+  findByTimestamp(log: StoreLog, time: bigint, endBefore: number, from: number): Promise<EntryLocation | undefined> {
+    return lookAgain(log, () => this.#parts.lookup.findByTimestamp(log, time, endBefore, from))
   }
 
   findMaxTimestamp(log: StoreLog, endBefore: number): Promise<EntryLocation | undefined> {
-    return this.#lookUp(log, () => this.#parts.lookup.findMaxTimestamp(log, endBefore))
-  }
-
-  /** Looks again when entries were cut off meanwhile. */
-  async #lookUp<T>(log: StoreLog, look: () => Promise<T>): Promise<T> {
-    for (;;) {
-      const { generation } = log
-      try {
-        const found = await look()
-        if (log.generation === generation) return found
-      } catch (error) {
-        if (log.generation === generation) throw error
-      }
-    }
+    return lookAgain(log, () => this.#parts.lookup.findMaxTimestamp(log, endBefore))
   }
 
   // ---- shortening: see shorten.ts ----
@@ -359,13 +324,8 @@ export class Store implements LogStore, LogHost {
     await this.#shortener.resetTo(log, offset)
   }
 
-  #note(error: Error, path: string): void {
-    if (!this.#closed)
-      this.#parts.logger.warn({ err: error, path }, 'a file that is no longer needed could not be removed')
-  }
-
   /** Runs work that writes: an error that is not an answer to the caller is the end of the store. */
-  async #guarded<T>(work: () => Promise<T>): Promise<T> {
+  async guarded<T>(work: () => Promise<T>): Promise<T> {
     if (this.failure !== undefined) throw new StoreError('FAILED', 'the store failed earlier', { cause: this.failure })
     if (this.#closed) throw new StoreError('CLOSED', 'the store is closed')
     try {
@@ -383,17 +343,16 @@ export class Store implements LogStore, LogHost {
     const { destager, engineState, committer } = this.#parts
     const names = new Set<string>()
     for (const { name } of requests) {
-      if (!/^[A-Za-z0-9._-]{1,249}$/.test(name) || name === '.' || name === '..')
-        throw new StoreError('INVALID_NAME', JSON.stringify(name))
-      if (this.#logs.has(name) || names.has(name)) throw new StoreError('LOG_EXISTS', 'create', { log: name })
+      checkLogName(name)
+      if (this.isTaken(name) || names.has(name)) throw new StoreError('LOG_EXISTS', 'create', { log: name })
       names.add(name)
     }
-    for (const name of names) await this.#removals.get(name)
-    return await this.#guarded(() =>
+    for (const name of names) await this.whenRemoved(name)
+    return await this.guarded(() =>
       destager.exclusive(async () => {
         const changes: StateChanges = new Map()
         const made = requests.map(({ name, options, fold }) => {
-          if (this.#logs.has(name)) throw new StoreError('LOG_EXISTS', 'create', { log: name })
+          if (this.isTaken(name)) throw new StoreError('LOG_EXISTS', 'create', { log: name })
           const number = destager.nextLogNumber++
           const segment = new Segment(this.directoryOf(name), 0, 0, this.clock.now())
           const log = new StoreLog(this, name, number, this.directoryOf(name), { ...options }, fold, [segment], 0)
@@ -402,18 +361,15 @@ export class Store implements LogStore, LogHost {
         })
         changes.set(storeKey, encodeJson({ ...destager.lastStored, nextLogNumber: destager.nextLogNumber }))
         await engineState.putAll(changes)
-        for (const log of made) {
-          this.#logs.set(log.name, log)
-          this.#numbers.set(log.number, log)
-        }
+        for (const log of made) this.register(log)
         return made
       })
     )
   }
 
   async removeLogs(names: readonly string[]): Promise<void> {
-    const { destager, engineState, files, diskReader, disk } = this.#parts
-    await this.#guarded(() =>
+    const { destager, engineState, diskReader } = this.#parts
+    await this.guarded(() =>
       destager.exclusive(async () => {
         const logs = names.map(name => {
           const log = this.#logs.get(name)
@@ -432,22 +388,41 @@ export class Store implements LogStore, LogHost {
           this.#numbers.delete(log.number)
           log.failWaiters()
           diskReader.invalidate(log)
-          const removal = this.#parts.committer.settled().then(() =>
-            log.gate.run(async () => {
-              log.tail.clear()
-              for (const segment of log.segments) await files.forget(segment)
-              await disk.remove(log.directory)
-              files.forgetDirectory(log.directory)
-              await disk.syncDirectory(`${this.#parts.directory}/logs`)
-            })
-          )
-          const noted = removal
-            .catch((error: Error) => this.#note(error, log.directory))
-            .finally(() => this.#removals.delete(log.name))
-          this.#removals.set(log.name, noted)
+          this.#removals.begin(log)
         }
       })
     )
+  }
+
+  isTaken(name: string): boolean {
+    return this.#logs.has(name) || this.#adoption.isUnderWay(name)
+  }
+
+  async whenRemoved(name: string): Promise<void> {
+    await this.#removals.whenRemoved(name)
+  }
+
+  // ---- handing logs over: see hand-over/ ----
+
+  async offerLog(
+    name: string,
+    endBefore: (endOffset: number) => number | Promise<number>
+  ): Promise<LogOffer | undefined> {
+    const log = this.#logs.get(name)
+    if (log === undefined) throw new StoreError('UNKNOWN_LOG', 'offer', { log: name })
+    return await this.#offers.offer(log, endBefore)
+  }
+
+  async withdrawOffer(directory: string): Promise<void> {
+    await this.#offers.withdraw(directory)
+  }
+
+  async adoptLog(
+    request: AdoptionRequest,
+    offer: LogOffer,
+    changes: ReadonlyMap<string, Uint8Array | undefined> = new Map()
+  ): Promise<Log> {
+    return await this.#adoption.adopt(request, offer, changes)
   }
 
   // ---- the rest ----
@@ -456,19 +431,19 @@ export class Store implements LogStore, LogHost {
     const { journal } = this.#parts
     const damage = [...this.#storeDamage]
     for (const log of this.#logs.values()) damage.push(...log.damage)
-    const full = this.#space.full ? 'no-space' : 'open'
     return {
-      state:
-        this.failure !== undefined
-          ? ('failed' as const)
-          : this.#closed
-            ? ('closed' as const)
-            : (full as 'no-space' | 'open'),
+      state: this.#standing(),
       journalBytesLive: journal.liveBytes,
       memoryBytesFree: this.pool.availableBytes,
       damage,
       stateLost: this.stateLost
     }
+  }
+
+  #standing(): StoreStatus['state'] {
+    if (this.failure !== undefined) return 'failed'
+    if (this.#closed) return 'closed'
+    return this.#space.full ? 'no-space' : 'open'
   }
 
   acknowledgeStateLoss(): Promise<void> {
@@ -489,7 +464,7 @@ export class Store implements LogStore, LogHost {
     }
     await committer.settled()
     await destager.settled()
-    await Promise.all([this.#shortener.settled(), ...this.#removals.values()])
+    await Promise.all([this.#shortener.settled(), this.#removals.settled()])
     this.#closed = true
     this.#wakeAll()
     await journal.close()

@@ -75,6 +75,18 @@ export const configChecks: readonly Check[] = [
     }
   },
   {
+    title: 'kafka-configs shows all topics and all brokers when none is named',
+    needs: ['listConfigResources'],
+    run: async context => {
+      const { topic, broker } = await createTopic(context, 'listed')
+      const ofTopic = new RegExp(`configs for topic ${topic} are:`)
+      await succeeds(context, ofTopic, '--describe', '--entity-type', 'topics')
+      const shown = await succeeds(context, /Default configs for brokers/, '--describe', '--entity-type', 'brokers')
+      demand(shown.includes(`configs for broker ${broker} are:`), shown)
+      demand((shown.match(/configs for broker \d+ are:/g) ?? []).length === context.brokerCount, shown)
+    }
+  },
+  {
     title: 'kafka-configs is told in words why a setting cannot be',
     needs: ['incrementalAlterConfigs'],
     run: async context => {

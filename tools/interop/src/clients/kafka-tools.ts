@@ -2,6 +2,7 @@
 import { installKafka, missingForKafka, runKafkaTool, type KafkaTool } from '@milena/bench'
 import { demand, type Client, type Context } from '../client.ts'
 import { configChecks } from './kafka-configs.ts'
+import { partitionChecks } from './kafka-partitions.ts'
 
 async function tool(context: Context, name: KafkaTool, args: readonly string[], input = ''): Promise<string> {
   const result = await runKafkaTool(name, ['--bootstrap-server', context.bootstrap, ...args], {
@@ -191,6 +192,7 @@ export const kafkaTools: Client = {
         demand(result.code === 0 && /Cluster ID: \S+/.test(result.stdout), result.stdout + result.stderr)
       }
     },
-    ...configChecks
+    ...configChecks,
+    ...partitionChecks
   ]
 }

@@ -17,6 +17,7 @@ import type { Machine, MachineParts } from '../machine/machine.ts'
 import type { ProcessTime } from '../machine/process-time.ts'
 import type { ClusterNode } from './cluster-node.ts'
 import { CLIENT_PORT, loggerOf, RPC_PORT } from './cluster-site.ts'
+import { diskOfNode } from './node-disk.ts'
 import { randomBytesOf } from './random-ids.ts'
 
 /** How often an operator looks whether a store failed, ms. */
@@ -58,7 +59,7 @@ export async function bootShard(
     node: node.description,
     mesh,
     peers,
-    disk,
+    disk: diskOfNode(disk, () => node.disks),
     directory: '/store',
     openState: () => state.open(),
     randomBytes: count => randomBytesOf(random, count),

@@ -1,7 +1,7 @@
 /** Handing leadership of a group to another replica on purpose; one at a time. */
 import type { RaftNode } from '@milena/raft'
 import type { Scheduler } from '@milena/shard-scheduler'
-import type { BrokerId } from '../contract.ts'
+import type { BrokerId, ReplicatedLog } from '../contract.ts'
 import { voterOn } from './roster.ts'
 
 /** What it needs of its group. */
@@ -39,6 +39,16 @@ export class Handover {
     this.#resolve?.(done)
     this.#resolve = undefined
   }
+}
+
+/** Begins to hand over every group that leads here and has somebody in sync to lead it. */
+export function leaveAll(groups: Iterable<ReplicatedLog>): Promise<boolean>[] {
+  const handovers: Promise<boolean>[] = []
+  for (const group of groups) {
+    const target = group.role === 'leader' ? group.inSync.find(id => id !== group.self) : undefined
+    if (target !== undefined) handovers.push(group.transferLeadership(target))
+  }
+  return handovers
 }
 
 /** Resolves when the handovers have ended, or after `deadlineMs`. */

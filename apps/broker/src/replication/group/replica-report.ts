@@ -61,6 +61,17 @@ function reportOf(
   }
 }
 
+/** Tells those of these groups of which the store cannot read something. */
+export function tellDamage(
+  store: LogStore,
+  groups: ReadonlyMap<string, { readonly log: { readonly startOffset: number }; noteDamage(): void }>
+): void {
+  for (const { log, endOffset } of store.status().damage) {
+    const group = groups.get(log)
+    if (group !== undefined && endOffset > group.log.startOffset) group.noteDamage()
+  }
+}
+
 /** It waits to be added. */
 function isOutside(membership: Membership | undefined, replica: ReplicaId): boolean {
   if (membership === undefined) return true

@@ -71,6 +71,15 @@ export function handOver(
   )
 }
 
+/** It is for the present life of this replica, from the shard that holds the one that sent it. */
+export function isMeantFor(
+  { group, from, to }: SnapshotTransfer,
+  receiver: Group,
+  sender: number | undefined
+): boolean {
+  return receiver.key.check === group.check && brokerOf(from) === sender && to === receiver.replica
+}
+
 /** The last entry that a snapshot covers. */
 export const coveredBy = (transfer: SnapshotTransfer): EntryId => transfer.marks.before
 

@@ -189,8 +189,9 @@ export class Marks {
     while (next < this.items.length && this.items[next]!.term <= epoch) next++
     const known = this.items[next - 1]?.term ?? this.base.term
     const higher = this.items[next]
-    if (higher === undefined) return known === epoch ? { epoch, endOffset } : undefined
+    // Before all that is left of the log.
     if (known > epoch) return { epoch, endOffset: this.base.offset }
+    if (higher === undefined) return known === epoch ? { epoch, endOffset } : undefined
     return { epoch: known === 0 ? epoch : known, endOffset: higher.offset }
   }
 

@@ -14,6 +14,7 @@ export interface DiskOperation {
     | 'allocate'
     | 'create'
     | 'makeDirectory'
+    | 'link'
     | 'rename'
     | 'remove'
     | 'syncDirectory'

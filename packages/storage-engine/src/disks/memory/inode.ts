@@ -47,7 +47,8 @@ export class Inode {
   size = 0
   /** Handles open on it; the space is freed when there is neither a name nor a handle. */
   openCount = 0
-  linked = true
+  /** Names that it has. */
+  linkCount = 1
   stableSize = 0
   readonly stable = new Map<number, Stable>()
   readonly inFlight = new Set<PendingWrite>()

@@ -109,6 +109,10 @@ export class MemoryFile implements DiskFile {
     return this.#guard.use(() => Promise.resolve(this.#inode.size))
   }
 
+  linkCount(): Promise<number> {
+    return this.#guard.use(() => Promise.resolve(this.#inode.linkCount))
+  }
+
   close(): Promise<void> {
     return this.#guard.close(() => {
       this.#inode.openCount -= 1

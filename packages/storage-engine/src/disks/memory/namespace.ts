@@ -1,7 +1,7 @@
 /**
  * The folders of the simulated disk: names now, names that a power cut would leave, and the operations in between.
  *
- * Every create, rename and removal is one operation that changes one or two entries at once. It is visible when it is issued,
+ * Every create, link, rename and removal is one operation that changes one or two entries at once. It is visible when it is issued,
  * durable after `sync` of a folder that it touches; until then a power cut keeps or drops each by itself, so that a later
  * rename may survive where an earlier one did not.
  */

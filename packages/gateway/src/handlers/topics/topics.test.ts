@@ -1,8 +1,8 @@
-import { apis, errorCode, type ErrorName } from '@milena/wire-protocol'
+import { apis, errorCode, errorMessage, type ErrorName } from '@milena/wire-protocol'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { MemoryHost } from '../testing/memory-host.ts'
-import type { RawClient } from '../testing/raw-client.ts'
-import { ServedGateway } from '../testing/served-gateway.ts'
+import { MemoryHost } from '../../testing/memory-host.ts'
+import type { RawClient } from '../../testing/raw-client.ts'
+import { ServedGateway } from '../../testing/served-gateway.ts'
 
 const UNKNOWN_ID = 'BBBBBBBBBBBBBBBBBBBBBA'
 
@@ -102,10 +102,6 @@ test('a manual placement is handed on as it is, and its mistakes are told in wor
       'The manual partition assignment includes a partition with 2 replica(s), but this is not consistent with previous partitions, which have 1 replica(s).'
     ],
     [manual('f', [...place([1]), ...place([1])]), 'Found multiple manual partition assignments for partition 0'],
-    [
-      manual('g', place([2])),
-      'All brokers specified in the manual partition assignment for partition 0 are fenced or in controlled shutdown.'
-    ],
     [topic('h', { replicationFactor: 0 }), 'Replication factor must be larger than 0, or -1 to use the default value.'],
     [topic('i', { numPartitions: 0 }), 'Number of partitions was set to an invalid non-positive value.'],
     [topic('__cluster_metadata'), 'Creation of internal topic __cluster_metadata is prohibited.']
@@ -149,19 +145,23 @@ test('every version of DeleteTopics deletes by name, version 6 by id too', async
 
 test('DeleteTopics refuses names and ids that are unknown, repeated, both or neither', async () => {
   served.host.cluster.addTopic('a')
+  const { topicId } = served.host.cluster.addTopic('b')
   const topics = [
-    { name: null, topicId: UNKNOWN_ID },
     { name: null },
     { name: 'x', topicId: UNKNOWN_ID },
     { name: 'a' },
-    { name: 'a' }
+    { name: 'a' },
+    { name: null, topicId },
+    { name: null, topicId },
+    { name: null, topicId: UNKNOWN_ID }
   ]
   const { responses } = await client.request(apis.deleteTopics, 6, { topics })
-  expect(responses.map(each => each.errorCode)).toEqual([
-    errorCode('UNKNOWN_TOPIC_ID'),
-    errorCode('INVALID_REQUEST'),
-    errorCode('INVALID_REQUEST'),
-    errorCode('INVALID_REQUEST')
+  expect(responses.map(each => [each.name, each.errorCode, each.errorMessage])).toEqual([
+    [null, errorCode('INVALID_REQUEST'), 'Neither topic name nor id were specified.'],
+    ['x', errorCode('INVALID_REQUEST'), 'You may not specify both topic name and topic id.'],
+    ['a', errorCode('INVALID_REQUEST'), 'Duplicate topic name.'],
+    [null, errorCode('INVALID_REQUEST'), 'Duplicate topic id.'],
+    [null, errorCode('UNKNOWN_TOPIC_ID'), errorMessage('UNKNOWN_TOPIC_ID')]
   ])
   expect(served.host.cluster.view().topicByName('a')).toBeDefined()
 })

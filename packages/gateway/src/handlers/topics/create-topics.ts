@@ -1,6 +1,6 @@
 /**
  * CreateTopics. Checks what the request says by itself; everything that needs the cluster's state (does it exist, are there
- * enough brokers, do the configs make sense) is the host's to answer.
+ * enough brokers and those that a placement names, do the configs make sense) is the host's to answer.
  */
 import {
   apis,
@@ -10,9 +10,9 @@ import {
   type RequestOf,
   type ResponseInput
 } from '@milena/wire-protocol'
-import type { Handler, RequestContext } from '../handler.ts'
-import type { TopicRequest, TopicResult } from '../ports.ts'
-import { METADATA_TOPIC, topicNameProblem } from '../topic-names.ts'
+import type { Handler } from '../../handler.ts'
+import type { TopicRequest, TopicResult } from '../../ports.ts'
+import { METADATA_TOPIC, topicNameProblem } from '../../topic-names.ts'
 
 type Request = RequestOf<typeof apis.createTopics>
 type RequestedTopic = Request['topics'][number]
@@ -32,7 +32,7 @@ export const createTopicsHandler: Handler<typeof apis.createTopics> = {
     const wanted: TopicRequest[] = []
     const duplicates = duplicateNames(request.topics)
     for (const topic of request.topics) {
-      const problem = duplicates.has(topic.name) ? DUPLICATE : problemOf(context, topic)
+      const problem = duplicates.has(topic.name) ? DUPLICATE : problemOf(topic)
       results.set(topic.name, problem === null ? {} : refused(topic.name, problem.error, problem.message))
       if (problem === null) wanted.push(topicRequest(topic))
     }
@@ -66,13 +66,13 @@ function topicRequest(topic: RequestedTopic): TopicRequest {
   }
 }
 
-function problemOf(context: RequestContext, topic: RequestedTopic): Problem | null {
+function problemOf(topic: RequestedTopic): Problem | null {
   const nameProblem = topicNameProblem(topic.name)
   if (nameProblem !== null) return { error: 'INVALID_TOPIC_EXCEPTION', message: nameProblem }
   if (topic.name === METADATA_TOPIC) {
     return { error: 'INVALID_REQUEST', message: `Creation of internal topic ${METADATA_TOPIC} is prohibited.` }
   }
-  if (topic.assignments.length > 0) return assignmentProblem(context, topic)
+  if (topic.assignments.length > 0) return assignmentProblem(topic)
   if (topic.replicationFactor === 0 || topic.replicationFactor < -1) {
     return {
       error: 'INVALID_REPLICATION_FACTOR',
@@ -88,7 +88,7 @@ function problemOf(context: RequestContext, topic: RequestedTopic): Problem | nu
   return null
 }
 
-function assignmentProblem(context: RequestContext, topic: RequestedTopic): Problem | null {
+function assignmentProblem(topic: RequestedTopic): Problem | null {
   const { assignments, numPartitions, replicationFactor } = topic
   const unset = (what: string): Problem => {
     const message = `A manual partition assignment was specified, but ${what} was not set to -1.`
@@ -96,7 +96,7 @@ function assignmentProblem(context: RequestContext, topic: RequestedTopic): Prob
   }
   if (replicationFactor !== -1) return unset('replication factor')
   if (numPartitions !== -1) return unset('numPartitions')
-  const message = shapeProblem(assignments) ?? brokerProblem(context, assignments)
+  const message = shapeProblem(assignments)
   return message === null ? null : { error: 'INVALID_REPLICA_ASSIGNMENT', message }
 }
 
@@ -124,25 +124,6 @@ function shapeProblem(assignments: RequestedTopic['assignments']): string | null
 function firstRepeated(ids: readonly number[]): number | undefined {
   const seen = new Set<number>()
   return ids.find(id => seen.size === seen.add(id).size)
-}
-
-function brokerProblem(context: RequestContext, assignments: RequestedTopic['assignments']): string | null {
-  const brokers = new Map(
-    context.host.cluster
-      .view()
-      .brokers(context.dial)
-      .map(broker => [broker.id, broker])
-  )
-  for (const { partitionIndex, brokerIds } of assignments) {
-    const unknown = brokerIds.find(id => !brokers.has(id))
-    if (unknown !== undefined) {
-      return `The manual partition assignment includes broker ${unknown}, but no such broker is registered.`
-    }
-    if (brokerIds.every(id => brokers.get(id)?.fenced)) {
-      return `All brokers specified in the manual partition assignment for partition ${partitionIndex} are fenced or in controlled shutdown.`
-    }
-  }
-  return null
 }
 
 function describe(result: TopicResult): Result {

@@ -8,7 +8,8 @@ import {
   type ResponseInput,
   ZERO_UUID
 } from '@milena/wire-protocol'
-import type { Handler, RequestContext } from '../handler.ts'
+import type { Handler, RequestContext } from '../../handler.ts'
+import type { TopicResult } from '../../ports.ts'
 
 type Request = RequestOf<typeof apis.deleteTopics>
 type Response = ResponseInput<typeof apis.deleteTopics>
@@ -33,13 +34,13 @@ export const deleteTopicsHandler: Handler<typeof apis.deleteTopics> = {
       else known.count++
     }
     const responses: Result[] = []
-    const accepted: { target: Target; at: number }[] = []
+    const accepted: Target[] = []
     for (const { target, count } of wanted.values()) {
-      const problem = problemOf(context, target, count)
-      if (problem === null) accepted.push({ target, at: responses.length })
-      responses.push(problem ?? {})
+      const problem = problemOf(target, count)
+      if (problem === null) accepted.push(target)
+      else responses.push(refused(target, 'INVALID_REQUEST', problem))
     }
-    if (accepted.length > 0) await deleteAccepted(context, request, accepted, responses)
+    if (accepted.length > 0) responses.push(...(await deleteAccepted(context, request, accepted)))
     return { responses }
   },
   refuse: (context, request, error) => ({
@@ -56,33 +57,35 @@ function keyOf({ name, topicId }: Target): string {
   return name === null ? `id:${topicId}` : `name:${name}`
 }
 
-function problemOf(context: RequestContext, target: Target, count: number): Result | null {
-  const { name, topicId } = target
-  if (name !== null && topicId !== ZERO_UUID)
-    return refused(target, 'INVALID_REQUEST', 'Both a name and an id are given')
-  if (name === null && topicId === ZERO_UUID)
-    return refused(target, 'INVALID_REQUEST', 'Neither a name nor an id is given')
-  if (count > 1) return refused(target, 'INVALID_REQUEST', 'The topic is named more than once in the request')
-  const view = context.host.cluster.view()
-  if (name === null && view.topicById(topicId) === undefined) return refused(target, 'UNKNOWN_TOPIC_ID', null)
-  if (name !== null && view.topicByName(name) === undefined) return refused(target, 'UNKNOWN_TOPIC_OR_PARTITION', null)
+/** What is wrong with the request alone; whether the topic is there the controller knows, not this broker's view. */
+function problemOf({ name, topicId }: Target, count: number): string | null {
+  if (name !== null && topicId !== ZERO_UUID) return 'You may not specify both topic name and topic id.'
+  if (name === null && topicId === ZERO_UUID) return 'Neither topic name nor id were specified.'
+  if (count > 1) return name === null ? 'Duplicate topic id.' : 'Duplicate topic name.'
   return null
 }
 
 async function deleteAccepted(
   context: RequestContext,
   request: Request,
-  accepted: readonly { target: Target; at: number }[],
-  responses: Result[]
-): Promise<void> {
-  const topics = accepted.map(({ target: { name, topicId } }) => (name === null ? { topicId } : { name }))
+  accepted: readonly Target[]
+): Promise<Iterable<Result>> {
+  const topics = accepted.map(({ name, topicId }) => (name === null ? { topicId } : { name }))
   const results = await context.host.cluster.deleteTopics(topics, { timeoutMs: Math.max(0, request.timeoutMs) })
-  accepted.forEach(({ target, at }, i) => {
-    const result = results[i]
-    if (result === undefined) responses[at] = refused(target, 'UNKNOWN_SERVER_ERROR', null)
-    else if (result.kind === 'refused') responses[at] = refused(target, result.error, result.message)
-    else responses[at] = { name: result.name, topicId: result.topicId }
+  // A topic that was asked for by name and by id is answered once.
+  const answers = new Map<string, Result>()
+  accepted.forEach((target, i) => {
+    const answer = answerTo(target, results[i])
+    answers.set(`${answer.name} ${answer.topicId}`, answer)
   })
+  return answers.values()
+}
+
+function answerTo(target: Target, result: TopicResult | undefined): Result {
+  if (result === undefined) return refused(target, 'UNKNOWN_SERVER_ERROR', null)
+  const { name, topicId } = result
+  if (result.kind === 'done') return { name, topicId }
+  return refused(topicId === undefined ? target : { name, topicId }, result.error, result.message)
 }
 
 function refused({ name, topicId }: Target, error: ErrorName, message: string | null): Result {
