@@ -15,7 +15,7 @@ export const portImplementations = [
   'apps/broker/src/main.ts',
   'apps/broker/src/shard-main.ts',
   'apps/broker/src/embedded-node.ts',
-  'apps/broker/src/start-cluster.ts',
+  'apps/broker/src/free-ports.ts',
   'apps/broker/src/supervise.ts',
   'apps/broker/src/system-clock.ts',
 

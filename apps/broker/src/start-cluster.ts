@@ -10,7 +10,6 @@
  *
  * Nodes keep what they stored while they are stopped. `network` cuts, delays and loses what nodes tell each other.
  */
-import { createServer } from 'node:net'
 import { MemoryPeerNetwork } from '@milena/shard-scheduler'
 import type { Logger } from 'pino'
 import { claimNode } from './claim-node.ts'
@@ -19,6 +18,7 @@ import type { OperationName } from './cluster/operations.ts'
 import type { NodeDescription } from './controller/cluster-state.ts'
 import { newUuid, type Membership } from './data-folder.ts'
 import { memoryStorage, startEmbeddedNode, type EmbeddedNode, type MemoryStorage } from './embedded-node.ts'
+import { freePorts } from './free-ports.ts'
 import { createLogger } from './logging.ts'
 import { DEFAULT_RPC, describeNode, planListeners } from './node-plan.ts'
 import type { ShardStatus } from './shard.ts'
@@ -64,8 +64,6 @@ export interface EmbeddedCluster {
 const RPC_PORT_STEP = 100
 /** A number that no shard has, for a node that has none yet. */
 const NOBODY = 2 ** 31 - 1
-/** Attempts to find ports that follow each other. */
-const PORT_ATTEMPTS_MAX = 50
 
 /** What a node is while it is stopped. */
 interface Plan {
@@ -217,27 +215,4 @@ function addressesOf({ listeners, shardCount }: NodeDescription): string[] {
     { length: shardCount },
     (_, shard) => `${first.host}:${first.port + (first.portPerShard ? shard : 0)}`
   )
-}
-
-/** The first of `count` ports in a row that are free now. */
-async function freePorts(count: number): Promise<number> {
-  for (let attempt = 0; attempt < PORT_ATTEMPTS_MAX; attempt++) {
-    const first = await listenOnce(0)
-    if (first === undefined || first + count > 65_535) continue
-    const others = await Promise.all(Array.from({ length: count - 1 }, (_, i) => listenOnce(first + 1 + i)))
-    if (others.every(port => port !== undefined)) return first
-  }
-  throw new Error(`found no ${count} free ports in a row`)
-}
-
-function listenOnce(port: number): Promise<number | undefined> {
-  return new Promise(resolve => {
-    const server = createServer()
-    server.once('error', () => resolve(undefined))
-    server.listen({ host: '127.0.0.1', port }, () => {
-      const address = server.address()
-      const bound = typeof address === 'object' && address !== null ? address.port : undefined
-      server.close(() => resolve(bound))
-    })
-  })
 }

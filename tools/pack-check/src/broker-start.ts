@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ended } from './command.ts'
@@ -14,8 +14,8 @@ const shardCount = 2
 
 /** `milena start` in `folder`: passes when it becomes ready and ends with exit code 0 after SIGTERM. */
 export async function startInstalledBroker(folder: string): Promise<Ended> {
-  const kafkaPort = await freePort()
-  const adminPort = await freePort()
+  const kafkaPort = await freePorts(shardCount + 1)
+  const adminPort = kafkaPort + shardCount
   const command = join(folder, 'node_modules/.bin/milena')
   const ports = ['--kafka-port', String(kafkaPort), '--admin-port', String(adminPort)]
   const args = [command, 'start', '--data-dir', join(folder, 'data'), '--shards', String(shardCount), ...ports]
@@ -41,12 +41,18 @@ async function becomesReady(url: string, gone: () => boolean): Promise<boolean> 
   return false
 }
 
-/** A port that is free now, with free ones behind it in all likelihood. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+/** The first of `count` ports in a row that are free now; below those that the system gives to outgoing connections. */
+async function freePorts(count: number): Promise<number> {
+  for (;;) {
+    const first = 20_000 + Math.floor(Math.random() * 12_000)
+    const free = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)))
+    if (!free.includes(false)) return first
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer().once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }

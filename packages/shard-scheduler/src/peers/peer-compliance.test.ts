@@ -1,5 +1,5 @@
 import assert from 'node:assert'
-import { createServer } from 'node:net'
+import { createServer, type AddressInfo, type Server } from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, test } from 'vitest'
@@ -37,8 +37,7 @@ async function driveUntil<Result>(scheduler: ManualScheduler, promise: Promise<R
 
 const openTcp = (host: string): OpenPeerWorld => {
   return async (limits = {}) => {
-    const ports = new Map<number, number>()
-    for (const number of [1, 2, 3, 5, 7, 9, 1001, 2000]) ports.set(number, await freePort(host))
+    const ports = await freePorts(host, [1, 2, 3, 5, 7, 9, 1001, 2000])
     const addressOf = (number: number): PeerAddress => ({ host, port: ports.get(number)! })
     const open = new Map<number, PeerNetwork>()
     return {
@@ -62,14 +61,33 @@ const openTcp = (host: string): OpenPeerWorld => {
   }
 }
 
-async function freePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host)
-  await once(server, 'listening')
-  const address = server.address()
-  assert.ok(typeof address === 'object' && address !== null)
-  server.close()
-  await once(server, 'close')
-  return address.port
+/**
+ * A port for each number, all of them different. Below those that the system gives to outgoing connections, which would take one
+ * before the test listens on it.
+ */
+async function freePorts(host: string, numbers: readonly number[]): Promise<Map<number, number>> {
+  const taken: Server[] = []
+  const ports = new Map<number, number>()
+  for (const number of numbers) {
+    const server = await listenSomewhere(host)
+    taken.push(server)
+    ports.set(number, (server.address() as AddressInfo).port)
+  }
+  for (const server of taken) server.close()
+  await Promise.all(taken.map(server => once(server, 'close')))
+  return ports
+}
+
+async function listenSomewhere(host: string): Promise<Server> {
+  for (;;) {
+    const server = createServer().listen(20_000 + Math.floor(Math.random() * 12_000), host)
+    try {
+      await once(server, 'listening')
+      return server
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error
+    }
+  }
 }
 
 describe('peers in memory', () => {
