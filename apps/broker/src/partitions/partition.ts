@@ -87,6 +87,8 @@ export class Partition implements PartitionPort, GroupListener {
   #draining = false
   /** Resolvers of whoever waits for something to change: commits, roles. */
   #changeWaiters: (() => void)[] = []
+  /** Whether it led when `onLeadership` heard of it last. */
+  #shownLeading = false
   #shownHighWatermark = 0
   #closed: ErrorName | undefined
 
@@ -349,7 +351,8 @@ export class Partition implements PartitionPort, GroupListener {
     this.#flushAcks.answerUpTo(this.log.flushedOffset)
     this.#answerCommitted()
     this.#start.advanced()
-    this.#changed()
+    // Commits come by the thousand a second; few of them are the first of a leader's term.
+    if (this.group.leading !== this.#shownLeading || this.#changeWaiters.length > 0) this.#changed()
     const { highWatermark } = this
     if (highWatermark === this.#shownHighWatermark) return
     this.#shownHighWatermark = highWatermark
@@ -396,6 +399,7 @@ export class Partition implements PartitionPort, GroupListener {
   }
 
   #changed(): void {
+    this.#shownLeading = this.#group?.leading === true
     this.#context.onLeadership(this)
     if (this.#changeWaiters.length > 0) for (const resolve of this.#changeWaiters.splice(0)) resolve()
   }
