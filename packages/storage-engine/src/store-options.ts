@@ -56,7 +56,7 @@ export interface StoreSettings {
   destageIdleMs: number
   /** Segment writes in flight during destaging. Default 8. */
   destageConcurrency: number
-  /** Destaging writes at least this much of a log piece by piece, with one flush at the end. Default 1 MiB. */
+  /** Destaging writes this much of a log, or more, piece by piece with one flush at the end; less in one write. Default 256 KiB. */
   gentleBytesMin: number
   /** Below this many free bytes on the file system appends are refused (`no-space`). Default 64 MiB. */
   reserveBytes: number
@@ -75,7 +75,7 @@ export const defaultStoreSettings: StoreSettings = {
   checkpointBytes: 64 << 20,
   destageIdleMs: 10_000,
   destageConcurrency: 8,
-  gentleBytesMin: 1 << 20,
+  gentleBytesMin: 256 << 10,
   reserveBytes: 64 << 20,
   spaceCheckMs: 1_000,
   openFilesMax: 512

@@ -12,20 +12,29 @@ import type { AlignedBuffer, Disk, DiskFile } from '../disk.ts'
 import { DiskError } from '../errors.ts'
 import { pageBytes } from '../memory/arena.ts'
 import type { PagePool } from '../memory/page-pool.ts'
-import type { Chunk, TailCache } from '../memory/tail-cache.ts'
+import type { TailCache } from '../memory/tail-cache.ts'
 import type { Segment } from './segment.ts'
 import type { SegmentFiles } from './segment-files.ts'
 
 const growBytesMin = 64 << 10
 const growBytesMax = 16 << 20
 
+/** Whole pages of the arena, and where they go. */
+interface Piece {
+  readonly start: number
+  readonly end: number
+  readonly filePosition: number
+}
+
 export class SegmentWriter {
   readonly #disk: Disk
   readonly #files: SegmentFiles
   readonly #pool: PagePool
-  /** Shorter ranges are written at once: opening the file a second time would cost more than it saves. */
+  /** Shorter ranges are written at once. */
   readonly #gentleBytesMin: number
   readonly #sparePages: AlignedBuffer[] = []
+  /** As many as there were short ranges written at once. */
+  readonly #spareRanges: AlignedBuffer[] = []
   /**
    * During recovery: bytes in the file behind a range, up to the end of its last page, are kept as they are. They may belong
    * to a direct write that a later journal frame speaks of.
@@ -43,27 +52,50 @@ export class SegmentWriter {
   async write(tail: TailCache, segment: Segment, from: number, to: number): Promise<void> {
     await this.#files.use(segment, 'create', async file => {
       await this.#prepare(file, tail, segment, from, to)
-      await Promise.all(this.#pieces(tail, segment, from, to).map(write => write(file)))
+      await Promise.all(this.#pieces(tail, segment, from, to).map(piece => this.#writePiece(file, piece)))
     })
   }
 
   /**
-   * The same for destaging, which nobody waits for: a long range goes one piece after the other, with one flush for all of
-   * them, so that the device always has room for the commits that clients do wait for.
+   * The same for destaging, which nobody waits for. A long range goes one piece after the other, with one flush for all of
+   * them, so that the device always has room for the commits that clients do wait for. A short one is copied together and
+   * written at once: pieces beside each other would cost a flush each, and split the reserved space of the file, which the file
+   * system then puts together again (on ext4 with `discard`: by the thousand a second, until the device stands still).
    */
   async writeGently(tail: TailCache, segment: Segment, from: number, to: number): Promise<void> {
     await this.#files.use(segment, 'create', async file => {
       await this.#prepare(file, tail, segment, from, to)
       const pieces = this.#pieces(tail, segment, from, to)
-      if (to - from < this.#gentleBytesMin) return void (await Promise.all(pieces.map(write => write(file))))
-      const unflushed = await this.#disk.open(segment.path, { mode: 'write', direct: true, durable: false })
-      try {
-        for (const write of pieces) await write(unflushed)
-        await unflushed.sync()
-      } finally {
-        await unflushed.close()
-      }
+      if (pieces.length === 1 && to - from < this.#gentleBytesMin) await this.#writePiece(file, pieces[0]!)
+      else if (to - from < this.#gentleBytesMin) await this.#writeTogether(file, pieces)
+      else await this.#writeInTurn(segment, pieces)
     })
+  }
+
+  async #writeTogether(file: DiskFile, pieces: readonly Piece[]): Promise<void> {
+    // A range that begins and ends inside pages touches one page more than its length tells.
+    const buffer = this.#spareRanges.pop() ?? this.#disk.allocateBuffer(pageCeil(this.#gentleBytesMin) + pageBytes)
+    try {
+      let length = 0
+      for (const { start, end, filePosition } of pieces) {
+        assert(filePosition === pieces[0]!.filePosition + length, 'pieces of a range continue each other')
+        buffer.bytes.set(this.#pool.arena.bytes.subarray(start, end), length)
+        length += end - start
+      }
+      await file.write(buffer.bytes.subarray(0, length), pieces[0]!.filePosition)
+    } finally {
+      this.#spareRanges.push(buffer)
+    }
+  }
+
+  async #writeInTurn(segment: Segment, pieces: readonly Piece[]): Promise<void> {
+    const unflushed = await this.#disk.open(segment.path, { mode: 'write', direct: true, durable: false })
+    try {
+      for (const piece of pieces) await this.#writePiece(unflushed, piece)
+      await unflushed.sync()
+    } finally {
+      await unflushed.close()
+    }
   }
 
   async #prepare(file: DiskFile, tail: TailCache, segment: Segment, from: number, to: number): Promise<void> {
@@ -72,13 +104,21 @@ export class SegmentWriter {
     if (this.keepsBehind) await this.#fillBehind(file, tail, segment, to)
   }
 
-  /** One write for each chunk that holds a part of the range. */
-  #pieces(tail: TailCache, segment: Segment, from: number, to: number): ((file: DiskFile) => Promise<void>)[] {
-    const pieces: ((file: DiskFile) => Promise<void>)[] = []
-    tail.forEachPiece(from, to, (chunk, start, length) =>
-      pieces.push(file => this.#writePiece(file, segment, chunk, start, length))
-    )
+  /** The pages of a range as they lie in memory: each piece continues the one before it in the file. */
+  #pieces(tail: TailCache, segment: Segment, from: number, to: number): Piece[] {
+    const pieces: Piece[] = []
+    tail.forEachPiece(from, to, (chunk, first, length) => {
+      const start = Math.floor(first / pageBytes) * pageBytes
+      const end = pageCeil(first + length)
+      const valid = chunk.block.start + chunk.end - chunk.position
+      if (valid < end && !this.keepsBehind) this.#pool.arena.bytes.fill(0, valid, end)
+      pieces.push({ start, end, filePosition: chunk.position - segment.startPosition + start - chunk.block.start })
+    })
     return pieces
+  }
+
+  #writePiece(file: DiskFile, { start, end, filePosition }: Piece): Promise<void> {
+    return file.write(this.#pool.arena.bytes.subarray(start, end), filePosition)
   }
 
   /** Gives a sealed segment its exact length and writes its index, both durable. */
@@ -93,7 +133,7 @@ export class SegmentWriter {
   }
 
   close(): void {
-    for (const page of this.#sparePages.splice(0)) page.release()
+    for (const buffer of [...this.#sparePages.splice(0), ...this.#spareRanges.splice(0)]) buffer.release()
   }
 
   async #writeIndex(segment: Segment): Promise<void> {
@@ -166,15 +206,6 @@ export class SegmentWriter {
     } finally {
       this.#sparePages.push(page)
     }
-  }
-
-  #writePiece(file: DiskFile, segment: Segment, chunk: Chunk, start: number, length: number): Promise<void> {
-    const { bytes } = this.#pool.arena
-    const first = Math.floor(start / pageBytes) * pageBytes
-    const end = pageCeil(start + length)
-    const valid = chunk.block.start + chunk.end - chunk.position
-    if (valid < end && !this.keepsBehind) bytes.fill(0, valid, end)
-    return file.write(bytes.subarray(first, end), chunk.position - segment.startPosition + first - chunk.block.start)
   }
 }
 
