@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Disk, DiskFile } from '../disk.ts'
-import type { LogOptions } from '../log-store.ts'
+import type { Log, LogOptions, LogStore } from '../log-store.ts'
 import { MemoryStoreHost } from '../testing/memory-store.ts'
 import { plainEntry } from '../testing/plain-entries.ts'
 
@@ -40,41 +40,71 @@ function countReads(disk: Disk, reads: Reads): Disk {
   })
 }
 
-it('a log that is read from disk in order is read ahead: the next block is on its way while this one is served', async () => {
-  const reads = { count: 0, bytes: 0 }
+/** A store that has just been opened, whose only log has `ENTRY_COUNT` entries on disk and none in memory. */
+async function reopened(memoryBytes: number, reads: Reads): Promise<{ store: LogStore; log: Log }> {
   const host = new MemoryStoreHost({
-    settings: { memoryBytes: 32 << 20, journalBytes: 1 << 20, reserveBytes: 0 },
+    settings: { memoryBytes, journalBytes: 1 << 20, reserveBytes: 0 },
     wrapDisk: disk => countReads(disk, reads)
   })
   const first = await host.open()
-  const [log] = await first.createLogs([{ name: 'orders', options }])
+  const [written] = await first.createLogs([{ name: 'orders', options }])
   for (let baseOffset = 0; baseOffset < ENTRY_COUNT; baseOffset++) {
-    log?.append(plainEntry({ baseOffset, payload: new Uint8Array(ENTRY_BYTES).fill(baseOffset) }))
-    await log?.flush()
+    const entry = plainEntry({ baseOffset, payload: new Uint8Array(ENTRY_BYTES).fill(baseOffset) })
+    while (written?.append(entry) === 'full') await first.whenWritable()
   }
   await first.close()
   const store = await host.open()
-  const again = store.logs.get('orders')
-  if (again === undefined) throw new Error('no log')
-  const readOne = async (offset: number): Promise<number> => {
-    const before = reads.count
-    const read = await again.read(offset, ENTRY_BYTES * 2 - 1, ENTRY_COUNT, true)
-    expect([read.nextOffset, read.byteCount > ENTRY_BYTES]).toEqual([offset + 1, true])
-    read.release()
-    return reads.count - before
-  }
-  await readOne(0)
-  // The second read shows that the log is read in order; it finds its entry in the first block and fetches the next one.
-  expect(await readOne(1)).toBe(1)
-  // All others find what they need, and cause at most the next block to be fetched.
-  let later = 0
+  const log = store.logs.get('orders')
+  if (log === undefined) throw new Error('no log')
+  reads.count = 0
+  return { store, log }
+}
+
+async function readOne(log: Log, offset: number): Promise<void> {
+  const read = await log.read(offset, ENTRY_BYTES * 2 - 1, ENTRY_COUNT, true)
+  expect([read.nextOffset, read.byteCount > ENTRY_BYTES]).toEqual([offset + 1, true])
+  read.release()
+}
+
+/** Lets all happen that does not wait for another call. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 100; turn++) await new Promise(resolve => setImmediate(resolve))
+}
+
+it.each([
+  { memoryMiB: 32, blocksAhead: 3 },
+  { memoryMiB: 12, blocksAhead: 2 },
+  { memoryMiB: 8, blocksAhead: 1 }
+])('a reader in order has $blocksAhead blocks read ahead of it with $memoryMiB MiB of memory', async one => {
+  const reads = { count: 0, bytes: 0 }
+  const { store, log } = await reopened(one.memoryMiB << 20, reads)
+  await readOne(log, 0)
+  await settle()
+  expect(reads.count).toBe(1)
+  // The second read shows that the log is read in order; it finds its entry in the first block.
+  await readOne(log, 1)
+  await settle()
+  expect(reads.count).toBe(1 + one.blocksAhead)
+  // All others find what they need in what was read ahead; each block is read once.
   for (let offset = 2; offset < ENTRY_COUNT; offset++) {
-    const caused = await readOne(offset)
-    expect(caused).toBeLessThanOrEqual(1)
-    later += caused
+    const before = reads.count
+    await readOne(log, offset)
+    await settle()
+    expect(reads.count - before).toBeLessThanOrEqual(1)
   }
-  expect(later).toBeGreaterThan(0)
-  expect(later).toBeLessThan(ENTRY_COUNT / 2)
+  expect(reads.count).toBeLessThanOrEqual((ENTRY_COUNT * ENTRY_BYTES) / (3 * ENTRY_BYTES) + 1)
+  await store.close()
+})
+
+it('readers that need more memory together than there is all come to the end: who waits for memory holds none', async () => {
+  const { store, log } = await reopened(4 << 20, { count: 0, bytes: 0 })
+  let ended = 0
+  const readFrom = async (start: number): Promise<void> => {
+    for (let offset = start; offset < ENTRY_COUNT; offset++) await readOne(log, offset)
+    ended++
+  }
+  await Promise.all(Array.from({ length: ENTRY_COUNT }, (_, start) => readFrom(start)))
+  expect(ended).toBe(ENTRY_COUNT)
   await store.close()
 })
 

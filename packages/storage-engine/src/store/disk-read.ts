@@ -3,7 +3,7 @@
  * returned entry verified by its checksum.
  *
  * A block read from disk stays cached until somebody needs its memory, so a consumer that takes 64 KiB at a time causes one
- * device read per MiB. When a log is read sequentially the next block is fetched while the current one is being served. When
+ * device read per MiB. When a log is read sequentially the next blocks are fetched while the current one is being served. When
  * no memory can be had a read waits; appends cannot take the part of the memory that is reserved for reads.
  *
  * Damage: an entry whose checksum or header is wrong is recorded in the log's damage list and refused with `CORRUPT`, now and
@@ -22,6 +22,8 @@ import { PooledRead, emptyRead } from './tail-read.ts'
 
 const blockBytesMax = 1 << 20
 const blockBytesMin = 64 << 10
+/** Blocks that are read ahead of a reader, if all of those together take less than a quarter of the memory; otherwise one. */
+const readAheadBlocks = 3
 /** What a read of a segment without an index walks over rather than having all of the segment read for an index. */
 const walkBytesMax = 32 << 20
 
@@ -36,6 +38,8 @@ export interface DiskBlock {
   readonly loaded: Promise<void>
   /** Bytes that the file held and that are destaged. */
   validBytes: number
+  /** The entry that begins in the block, or right behind it, and is not wholly in it; once it was looked for. */
+  rest?: { readonly position: number; readonly next: number }
 }
 
 /** A whole entry inside a block. */
@@ -82,6 +86,9 @@ export class DiskReader implements BlockOwner {
   readonly #indexes: SegmentIndexes
   readonly #logOf = new Map<Block, StoreLog>()
   readonly #waiting: (() => void)[] = []
+  /** Blocks read ahead that nobody has read from yet. */
+  readonly #ahead = new Set<Block>()
+  readonly #aheadMax: number
   /** A read waits for memory: whoever can free some should. */
   onWaiting: () => void = () => {}
 
@@ -90,6 +97,7 @@ export class DiskReader implements BlockOwner {
     this.#format = format
     this.#files = files
     this.#indexes = indexes
+    this.#aheadMax = Math.floor(pool.arena.bytes.length / 4 / blockBytesMax)
   }
 
   /** Memory may be available again. */
@@ -100,6 +108,7 @@ export class DiskReader implements BlockOwner {
   evict(pooled: Block): void {
     const log = this.#logOf.get(pooled)!
     this.#logOf.delete(pooled)
+    this.#ahead.delete(pooled)
     const at = log.reads.findIndex(read => read.pooled === pooled)
     if (at >= 0) log.reads.splice(at, 1)
   }
@@ -108,6 +117,7 @@ export class DiskReader implements BlockOwner {
   invalidate(log: StoreLog): void {
     for (const { pooled } of log.reads.splice(0)) {
       this.#logOf.delete(pooled)
+      this.#ahead.delete(pooled)
       this.#pool.drop(pooled)
     }
   }
@@ -268,29 +278,49 @@ export class DiskReader implements BlockOwner {
     }
     if (!hold.outdated) {
       log.readers.note(offset, next, segment.startPosition + block.filePosition + at)
-      if (sequential) this.#readAhead(log, block, at, next)
+      this.#ahead.delete(block.pooled)
+      if (sequential) this.#readAhead(log, block, at, next, readAheadBlocks)
     }
     const slice = block.bytes.subarray(start.at, at)
     return new PooledRead(this.#pool, [slice], slice.length, next, [block.pooled])
   }
 
-  /** Starts reading what follows the last whole entry of `block`, unless that is under way or there is no spare memory. */
-  #readAhead(log: StoreLog, block: DiskBlock, from: number, offset: number): void {
-    let at = from
-    for (
-      let next = offset, length = this.#entryIn(block, at, next);
-      length > 0;
-      length = this.#entryIn(block, at, next)
-    ) {
-      next = this.#format.lastOffsetAt(block.bytes, at) + 1
-      at += length
-    }
-    const position = block.filePosition + at
+  /**
+   * Starts reading what follows the last whole entry of `block`, unless that is under way or there is no spare memory; and when
+   * it is there, what follows that, `depth` blocks in all: a device that rests while an answer is on its way is too slow.
+   */
+  #readAhead(log: StoreLog, block: DiskBlock, from: number, offset: number, depth: number): void {
+    const { position, next } = (block.rest ??= this.#restOf(block, from, offset))
     if (position >= this.#readableBytes(log, block.segment)) return
     // The block usually holds the first bytes of the next entry, too; they are no use without the rest.
     const cached = this.#cached(log, block.segment, position)
-    if (cached !== undefined && cached !== block) return
-    this.#load(log, block.segment, position, blockBytesMax)
+    const following = cached === undefined || cached === block ? this.#loadAhead(log, block, position, depth) : cached
+    if (following === undefined || depth === 1) return
+    const goOn = (): void => {
+      // Evicted, or the log was cut: its memory holds something else.
+      if (!log.reads.includes(following)) return
+      this.#readAhead(log, following, position - following.filePosition, next, depth - 1)
+    }
+    following.loaded.then(goOn, () => {})
+  }
+
+  #loadAhead(log: StoreLog, { segment }: DiskBlock, position: number, depth: number): DiskBlock | undefined {
+    const isFirst = depth === readAheadBlocks
+    if (!isFirst && this.#ahead.size >= this.#aheadMax) return undefined
+    const block = this.#load(log, segment, position, 0, blockBytesMax)
+    if (block !== undefined) this.#ahead.add(block.pooled)
+    return block
+  }
+
+  /** Where the first entry begins that is not wholly in the block, looking from a known one on. */
+  #restOf(block: DiskBlock, from: number, offset: number): { position: number; next: number } {
+    let at = from
+    let next = offset
+    for (let length = this.#entryIn(block, at, next); length > 0; length = this.#entryIn(block, at, next)) {
+      next = this.#format.lastOffsetAt(block.bytes, at) + 1
+      at += length
+    }
+    return { position: block.filePosition + at, next }
   }
 
   /** Bytes of the segment's file that may be read. */
@@ -323,22 +353,28 @@ export class DiskReader implements BlockOwner {
         await cached.loaded
         if (cached.filePosition + cached.validBytes - position >= needed) return cached
       }
-      const block = this.#load(log, segment, position, Math.max(needed, window))
+      const block = this.#load(log, segment, position, needed, window)
       if (block !== undefined) {
         hold.take(block.pooled)
         await block.loaded
         return block
       }
+      // Who waits for memory holds none: otherwise all of it could be in the hands of those who wait.
+      hold.release()
       this.onWaiting()
       await new Promise<void>(resolve => this.#waiting.push(resolve))
     }
   }
 
-  /** Starts reading `window` bytes (if there are as many) from `position`; undefined when there is no memory at the moment. */
-  #load(log: StoreLog, segment: Segment, position: number, window: number): DiskBlock | undefined {
+  /**
+   * Starts reading `window` bytes (if there are as many) from the page of `position` on, and more if the `needed` ones are not
+   * among them; undefined when there is no memory at the moment.
+   */
+  #load(log: StoreLog, segment: Segment, position: number, needed: number, window: number): DiskBlock | undefined {
     const filePosition = Math.floor(position / pageBytes) * pageBytes
     const readable = this.#readableBytes(log, segment) - filePosition
-    const byteCount = pageCeil(Math.min(Math.max(window + position - filePosition, blockBytesMin), readable))
+    const wanted = Math.max(window, blockBytesMin, needed + position - filePosition)
+    const byteCount = pageCeil(Math.min(wanted, readable))
     const pooled = this.#pool.allocateForRead(orderFor(byteCount), this)
     if (pooled === undefined) return undefined
     const bytes = this.#pool.arena.bytes.subarray(pooled.start, pooled.start + pooled.byteCount)
@@ -372,6 +408,7 @@ export class DiskReader implements BlockOwner {
     if (at < 0) return
     log.reads.splice(at, 1)
     this.#logOf.delete(block.pooled)
+    this.#ahead.delete(block.pooled)
     this.#pool.drop(block.pooled)
   }
 
