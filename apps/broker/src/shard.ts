@@ -227,6 +227,7 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
   let closed = false
   const confirmed = confirmMetadata(mesh, replica, clock, () => closed).then(async () => {
     if (closed) return
+    member.becomeCurrent(replica.state)
     await replica.betweenChanges(() => table.removeOrphans())
     await untilLed(replicas, clock, () => closed)
   })

@@ -1,19 +1,22 @@
 /**
  * This node among the others: which shards there are and where (for the peer network), and, on shard 0, its registration with
  * the controller at every start. Until that is confirmed the metadata here may be old: partitions are opened by it, nothing is
- * ever removed by it.
+ * ever removed by it, and it makes nobody forget a member. Who leads the controller may have joined while this node was down:
+ * nodes that it does know are asked for the others, and one that is reached is enough.
  */
 import type { PeerAddress, PeerNetwork } from '@milena/shard-scheduler'
 import { brokersOf, shardOf, type ClusterState, type NodeDescription } from '../controller/cluster-state.ts'
 import type { ControllerRouter } from '../controller/controller-router.ts'
 import type { NodeOutcome } from '../controller/messages.ts'
-import { askJoin } from './discovery.ts'
+import { askDiscover, askJoin } from './discovery.ts'
 
 /** How long a removed node keeps its links, ms: long enough to hear that it was removed. */
 const FAREWELL_MS = 5_000
 /** One attempt to register, ms. */
 const REGISTER_ATTEMPT_MS = 5_000
 const REGISTER_RETRY_MS = 100
+/** How long another node may take to say whom it knows, ms. */
+const DISCOVER_DEADLINE_MS = 2_000
 
 /** The cluster does not know this node, or knows another one under its number; or this start cannot go on. */
 export class NotAMemberError extends Error {
@@ -51,7 +54,10 @@ export class NodeMember {
   #nodes: readonly NodeDescription[]
   /** Nodes that were removed a moment ago. */
   readonly #leaving = new Map<number, NodeDescription>()
+  /** The metadata is as new as this start. */
+  #current = false
   #removed = false
+  #asking = false
   #closed = false
 
   constructor(options: NodeMemberOptions) {
@@ -61,15 +67,27 @@ export class NodeMember {
     this.#link()
   }
 
+  /** From now on the metadata is as new as this start: who is not in it is no member any more. */
+  becomeCurrent(state: ClusterState): void {
+    this.#current = true
+    this.follow(state)
+  }
+
   /** Follows the metadata. A state without nodes is one that was not loaded yet. */
   follow(state: ClusterState): void {
     const { node: self, log } = this.#options
-    const next = [...state.nodes.values()].map(describe)
-    if (next.length > 0 && state.nodes.has(self.nodeId) === this.#removed) {
+    const told = [...state.nodes.values()].map(describe)
+    if (told.length === 0) return
+    if (this.#current && state.nodes.has(self.nodeId) === this.#removed) {
       this.#removed = !this.#removed
       if (this.#removed) log.warn({ nodeId: self.nodeId }, 'this node was removed from its cluster and can be stopped')
     }
-    if (next.length === 0 || JSON.stringify(next) === JSON.stringify(this.#nodes)) return
+    if (this.#current) this.#forgetOthers(state)
+    this.#learn(this.#current ? told : withOthers(told, this.#nodes))
+  }
+
+  /** Links to nodes that left last a little longer. */
+  #forgetOthers(state: ClusterState): void {
     for (const node of this.#nodes) {
       if (state.nodes.has(node.nodeId)) continue
       this.#leaving.set(node.nodeId, node)
@@ -78,9 +96,13 @@ export class NodeMember {
         if (!this.#closed) this.#link()
       })
     }
-    this.#nodes = next
+  }
+
+  #learn(nodes: readonly NodeDescription[]): void {
+    if (JSON.stringify(nodes) === JSON.stringify(this.#nodes)) return
+    this.#nodes = nodes
     this.#link()
-    this.#options.remember?.(next)
+    this.#options.remember?.(nodes)
   }
 
   /**
@@ -90,6 +112,7 @@ export class NodeMember {
   async register(router: ControllerRouter): Promise<Registration | undefined> {
     const { node } = this.#options
     while (!this.#closed) {
+      void this.#askForOthers()
       const question = { name: 'updateNode', request: node, deadlineMs: REGISTER_ATTEMPT_MS } as const
       const [reply] = await Promise.all([router.ask(question), this.#tellNewAddress()])
       if (reply.kind === 'answer') {
@@ -119,6 +142,22 @@ export class NodeMember {
     await Promise.allSettled(others.map(ask))
   }
 
+  /** Asks everybody who is known whom they know: members that came while this node was down. */
+  async #askForOthers(): Promise<void> {
+    if (this.#asking) return
+    this.#asking = true
+    const { node: self, peers, clusterId } = this.#options
+    const known = this.#nodes.filter(({ nodeId }) => nodeId !== self.nodeId)
+    await Promise.all(
+      known.map(async ({ rpc }) => {
+        const answer = await askDiscover(peers, rpc, DISCOVER_DEADLINE_MS).catch(() => undefined)
+        if (answer?.membership?.clusterId !== clusterId || this.#current || this.#closed) return
+        this.#learn(withOthers(this.#nodes, answer.membership.nodes.map(describe)))
+      })
+    )
+    this.#asking = false
+  }
+
   #link(): void {
     const { peers, node } = this.#options
     const addresses = new Map<number, PeerAddress>()
@@ -134,6 +173,12 @@ export class NodeMember {
 export function peerAddresses(node: NodeDescription): Map<number, PeerAddress> {
   const { host, port } = node.rpc
   return new Map(brokersOf(node).map(id => [id, { host, port: port + shardOf(id) }]))
+}
+
+/** `nodes`, and those of `others` that are not among them. */
+function withOthers(nodes: readonly NodeDescription[], others: readonly NodeDescription[]): NodeDescription[] {
+  const known = new Set(nodes.map(({ nodeId }) => nodeId))
+  return [...nodes, ...others.filter(({ nodeId }) => !known.has(nodeId))]
 }
 
 function describe(node: NodeDescription): NodeDescription {

@@ -1,0 +1,104 @@
+import { MemoryPeerNetwork, type PeerNetwork } from '@milena/shard-scheduler'
+import { ManualScheduler } from '@milena/shard-scheduler/testing'
+import { describe, expect, it } from 'vitest'
+import { brokerIdOf, emptyState, type ClusterState, type NodeDescription } from '../controller/cluster-state.ts'
+import type { ControllerRouter } from '../controller/controller-router.ts'
+import { serveDiscovery } from './discovery.ts'
+import { NodeMember } from './node-member.ts'
+
+const CLUSTER = 'cluster'
+
+/** Nodes of one shard that answer discovery as running brokers do. */
+class World {
+  readonly scheduler = new ManualScheduler()
+  readonly network = new MemoryPeerNetwork({ scheduler: this.scheduler })
+  /** Members as each node has written them down. */
+  readonly written = new Map<number, number[]>()
+  readonly warnings: string[] = []
+
+  /** A node that knows `known` and is asked by whoever starts. */
+  start(nodeId: number, known: readonly number[], clusterId = CLUSTER): { member: NodeMember; peers: PeerNetwork } {
+    const node = nodeOf(nodeId)
+    const peers = this.network.open({ self: brokerIdOf(nodeId, 0), listen: node.rpc })
+    let nodes = known.map(nodeOf)
+    serveDiscovery(peers, () => ({ node, nodeId, seeds: [], membership: { clusterId, founders: [], nodes } }))
+    const member = new NodeMember({
+      node,
+      clusterId,
+      known: nodes,
+      peers,
+      remember: learned => {
+        nodes = [...learned]
+        this.written.set(nodeId, idsOf(learned))
+      },
+      clock: { after: (delayMs, callback) => this.scheduler.after(delayMs, callback) },
+      log: { warn: (_, message) => void this.warnings.push(message) }
+    })
+    return { member, peers }
+  }
+}
+
+const nodeOf = (nodeId: number): NodeDescription => ({
+  nodeId,
+  instance: `instance ${nodeId}`,
+  shardCount: 1,
+  rack: '',
+  rpc: { host: `node-${nodeId}`, port: 33_145 },
+  listeners: []
+})
+
+const idsOf = (nodes: readonly NodeDescription[]): number[] => nodes.map(({ nodeId }) => nodeId).sort((a, b) => a - b)
+
+const stateWith = (...nodeIds: readonly number[]): ClusterState => ({
+  ...emptyState,
+  clusterId: CLUSTER,
+  nodes: new Map(nodeIds.map(nodeId => [nodeId, { ...nodeOf(nodeId), mode: 'active' }]))
+})
+
+/** A controller that never answers, as when the node that leads it is not known. */
+const silent = { ask: () => new Promise(() => undefined) } as unknown as ControllerRouter
+
+describe('a node among the others', () => {
+  it('finds a member that came while it was down through any that it knows', async () => {
+    const world = new World()
+    const late = world.start(2, [0, 1, 2])
+    world.start(0, [0, 1, 2, 3])
+    const newcomer = world.start(3, [0, 1, 2, 3])
+    await world.scheduler.advance(100)
+    expect([...late.peers.reachable]).toEqual([0])
+    void late.member.register(silent)
+    await world.scheduler.advance(100)
+    expect([...late.peers.reachable].sort()).toEqual([0, brokerIdOf(3, 0)])
+    expect([...newcomer.peers.reachable].sort()).toEqual([0, brokerIdOf(2, 0)])
+    expect(world.written.get(2)).toEqual([0, 1, 2, 3])
+  })
+
+  it('does not believe a node of another cluster', async () => {
+    const world = new World()
+    const { member } = world.start(2, [0, 1, 2])
+    world.start(0, [0, 7], 'another')
+    void member.register(silent)
+    await world.scheduler.advance(100)
+    expect(world.written.get(2)).toBeUndefined()
+  })
+
+  it('forgets no member by metadata that may be older than its start', () => {
+    const world = new World()
+    const { member } = world.start(2, [1, 2, 3])
+    member.follow(stateWith(0, 1, 2))
+    expect(world.written.get(2)).toEqual([0, 1, 2, 3])
+    member.becomeCurrent(stateWith(1, 2, 3, 4))
+    expect(world.written.get(2)).toEqual([1, 2, 3, 4])
+  })
+
+  it('says that it was removed only by metadata that is as new as its start', () => {
+    const world = new World()
+    const { member } = world.start(3, [0, 1, 2, 3])
+    member.follow(stateWith(0, 1, 2))
+    expect(world.warnings).toEqual([])
+    member.becomeCurrent(stateWith(0, 1, 2, 3))
+    expect(world.warnings).toEqual([])
+    member.follow(stateWith(0, 1, 2))
+    expect(world.warnings).toEqual(['this node was removed from its cluster and can be stopped'])
+  })
+})
