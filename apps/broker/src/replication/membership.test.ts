@@ -104,6 +104,31 @@ describe('replicas', () => {
     expect(await valuesOf(away.group('g').log)).toEqual(numbers(0, 25))
   })
 
+  it('are caught up when they are opened long after their shard is back, though the group sleeps', async () => {
+    const { cluster, leader } = await groupOn([1000, 2000, 3000])
+    const added = cluster.shard(4000)
+    // By another group that they share the shards know that they are there.
+    await cluster.open('other', FOUR)
+    await cluster.during(added.open({ name: 'g', bootstrap: [], peers: () => FOUR }))
+    cluster.network.setPath({ latencyMs: 50 })
+    let done: boolean | undefined
+    void leader
+      .group('g')
+      .changeReplicas([1000, 2000, 4000], [])
+      .then(result => (done = result))
+    await cluster.until(() => leader.group('g').membership.learners.includes(4000))
+    added.kill()
+    cluster.network.setPath({ latencyMs: 0 })
+    await cluster.advance(5000)
+    await cluster.during(added.start())
+    await cluster.during(added.open({ name: 'other', bootstrap: FOUR }))
+    await cluster.advance(5000)
+    expect(done).toBe(undefined)
+    await cluster.during(added.open({ name: 'g', bootstrap: [], peers: () => FOUR }))
+    await cluster.until(() => done === true)
+    expect(await valuesOf(added.group('g').log)).toEqual(numbers(0, 20))
+  })
+
   it('that were learners and were given up while they were away are let in when they are wanted again', async () => {
     const { cluster, leader } = await groupOn([1000])
     const away = cluster.shard(2000)

@@ -50,7 +50,7 @@ export class Roster {
     if (group.node.roleKind !== 'leader' || group.node.membership === undefined) return
     const broker = brokerOf(replica)
     const members = membersOf(group.node.membership)
-    if (members.includes(replica)) return
+    if (members.includes(replica)) return this.#wakeFor(replica)
     const isOneOfUs = members.some(id => brokerOf(id) === broker)
     if (isOneOfUs && !this.#canDoWithout(broker)) return
     this.#joined.set(broker, replica)
@@ -60,6 +60,15 @@ export class Roster {
     // A broker can be there twice: as a voter of one life, and as a learner of another that did not come to be a voter.
     const others = learners.filter(other => !voters.includes(other))
     if (!joint) void this.change({ voters, learners: others })
+  }
+
+  /**
+   * A member finds no leader. The group may have gone to sleep without it while it was away, and what was to wake it may have
+   * arrived before the member was opened.
+   */
+  #wakeFor(replica: ReplicaId): void {
+    this.#group.sync()
+    this.#group.perform(this.#group.node.wake(replica))
   }
 
   /** A majority is in sync even without this broker's replica. */
