@@ -57,6 +57,31 @@ const plants: readonly (ClusterPlant & { readonly name: string; readonly bug: st
       return { ...options, mesh: overridden(options.mesh, { serve }) }
     }
   },
+  {
+    name: 'decommission-forgotten',
+    bug: 'an operator is told that a node leaves, and nobody is told to',
+    wrapShard: options => {
+      const submitTo: typeof options.mesh.submitTo = (shard, service, payload, submit) =>
+        options.mesh.submitTo(shard, service, service === 'controller.ask' ? withoutLeaving(payload) : payload, submit)
+      return { ...options, mesh: overridden(options.mesh, { submitTo }) }
+    }
+  },
+  {
+    name: 'number-given-twice',
+    bug: 'a node that joins is given the number of another one',
+    wrapShard: options => {
+      const serve: typeof options.peers.serve = (service, handler, open) =>
+        options.peers.serve(
+          service,
+          async (payload, from) => {
+            const answer = await handler(payload, from)
+            return service === 'cluster.join' ? withNumber(answer, options.identity.nodeId) : answer
+          },
+          open
+        )
+      return { ...options, peers: overridden(options.peers, { serve }) }
+    }
+  },
   { name: 'membership-not-written', bug: 'a node forgets its cluster when it stops', forgetsMembership: true },
   {
     name: 'two-controllers',
@@ -89,6 +114,18 @@ function withPartitions(
     return overridden(found, wrap(found, logName(topic, number)))
   }
   return overridden(open, { host: overridden(host, { partitions: overridden(host.partitions, { find }) }) })
+}
+
+/** A question to the controller; that a node is to leave becomes that it stays. */
+function withoutLeaving(payload: Uint8Array): Uint8Array {
+  const question = JSON.parse(Buffer.from(payload).toString()) as { name: string; request: { mode?: string } }
+  if (question.name !== 'setNodeMode' || question.request.mode !== 'decommissioning') return payload
+  return Buffer.from(JSON.stringify({ ...question, request: { ...question.request, mode: 'active' } }))
+}
+
+/** What a node that joins is told, with another number. */
+function withNumber(answer: Uint8Array, nodeId: number): Uint8Array {
+  return Buffer.from(JSON.stringify({ ...(JSON.parse(Buffer.from(answer).toString()) as object), nodeId }))
 }
 
 /** Where a batch names its producer: id (8 bytes), epoch (2), base sequence (4). */

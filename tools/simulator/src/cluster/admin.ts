@@ -13,6 +13,12 @@ const DEADLINE_MS = 3000
 const NAMES = ['orders', 'events', 'audit', 'clicks', 'users', 'metrics']
 const PREFERRED = 0
 
+/** What became of a request of an operator; `none`: nobody answered. */
+export type OperationAnswer =
+  | { readonly kind: 'done'; readonly result: object }
+  | { readonly kind: 'refused'; readonly status: number }
+  | { readonly kind: 'none' }
+
 export class Admin extends Client {
   readonly #nodes: readonly ClusterNode[]
   readonly #callMs: number
@@ -125,31 +131,43 @@ export class Admin extends Client {
     await this.operate('maintenance', { nodeId, on: false })
   }
 
-  /** Nobody is in maintenance any more; tries until that is so. */
+  /** Nobody is in maintenance any more; tries until that is so, or until it is told that a node leaves or has left. */
   async endMaintenance(): Promise<void> {
-    for (const { nodeId } of this.#nodes) {
-      while (nodeId !== undefined && (await this.operate('maintenance', { nodeId, on: false })) === undefined) {
+    for (const { nodeId } of [...this.#nodes]) {
+      if (nodeId === undefined) continue
+      for (;;) {
+        const answer = await this.ask('maintenance', { nodeId, on: false })
+        if (answer.kind === 'done' || (answer.kind === 'refused' && answer.status < 500)) break
         await this.sleep(BACKOFF_MS)
       }
     }
   }
 
-  /** Asks any node, as its admin API would; undefined when it is refused or nobody answers. */
-  operate(name: OperationName, request: object): Promise<object | undefined> {
+  /** As `ask`; undefined when it is refused or nobody answers. */
+  async operate(name: OperationName, request: object): Promise<object | undefined> {
+    const answer = await this.ask(name, request)
+    return answer.kind === 'done' ? answer.result : undefined
+  }
+
+  /** Asks any node, as its admin API would. */
+  ask(name: OperationName, request: object): Promise<OperationAnswer> {
     const { world } = this.site
     const process = this.random.pick(this.#nodes).shards[0]?.running
     return new Promise(resolve => {
-      const late = world.after(DEADLINE_MS * 3, () => resolve(undefined))
-      const done = (answer: object | undefined): void => {
+      const late = world.after(DEADLINE_MS * 3, () => resolve({ kind: 'none' }))
+      const done = (answer: OperationAnswer): void => {
         late()
         world.schedule(0, () => resolve(answer))
       }
-      if (process?.serves !== true) return done(undefined)
+      if (process?.serves !== true) return done({ kind: 'none' })
       process.time.nextTurn(() => {
-        process.open.operations.run(name, request).then(done, (error: unknown) => {
-          this.trace('refused', `${name}: ${String(error)}`)
-          done(undefined)
-        })
+        process.open.operations.run(name, request).then(
+          result => done({ kind: 'done', result }),
+          (error: unknown) => {
+            this.trace('refused', `${name}: ${String(error)}`)
+            done({ kind: 'refused', status: (error as { readonly status?: number }).status ?? 500 })
+          }
+        )
       })
     })
   }

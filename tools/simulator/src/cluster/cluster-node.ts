@@ -10,7 +10,7 @@
  */
 import { claimNode, describeNode, planListeners, brokerIdOf } from '@milena/broker/testing'
 import type { FolderIdentity, NodeDescription, NodeIdentity } from '@milena/broker/testing'
-import { MemoryMeshNetwork } from '@milena/shard-scheduler'
+import { MemoryMeshNetwork, type PeerAddress } from '@milena/shard-scheduler'
 import type { CrashPolicy, MemoryDisk } from '@milena/storage-engine/testing'
 import type { FaultyMachine } from '../machine/machine-faults.ts'
 import { Machine } from '../machine/machine.ts'
@@ -34,14 +34,20 @@ export class ClusterNode implements FaultyMachine {
   /** Runs; its end is the end of every process here. */
   #supervisor: ProcessTime | undefined
   #discovers = false
+  /** Somebody asked for its decommission, some time. */
+  mayLeave = false
+  #isGone = false
+  readonly #seeds: () => readonly PeerAddress[]
   #wallOffsetMs = 0
   #slowness = 1
   #suspect = false
   readonly #random: Random
 
-  constructor(site: ClusterSite, number: number, shardCount: number) {
+  /** `seeds`: what it is given when it starts without a membership. */
+  constructor(site: ClusterSite, number: number, shardCount: number, seeds: () => readonly PeerAddress[]) {
     this.site = site
     this.number = number
+    this.#seeds = seeds
     this.name = `n${number}`
     this.#random = site.world.random.of(`node ${number}`)
     this.folder = { instance: randomId(this.#random), shardCount, membership: undefined }
@@ -51,6 +57,11 @@ export class ClusterNode implements FaultyMachine {
 
   get isUp(): boolean {
     return this.#supervisor !== undefined
+  }
+
+  /** It was switched off for good. */
+  get isGone(): boolean {
+    return this.#isGone
   }
 
   get hasStarted(): boolean {
@@ -114,7 +125,7 @@ export class ClusterNode implements FaultyMachine {
   }
 
   start(): void {
-    if (this.isUp) return
+    if (this.isUp || this.#isGone) return
     const time = new ProcessTime(this.site.world, this.#random.below(1e6))
     time.wallOffsetMs = this.#wallOffsetMs
     this.#supervisor = time
@@ -166,6 +177,13 @@ export class ClusterNode implements FaultyMachine {
     this.folder = { instance: randomId(this.#random), shardCount: this.shards.length, membership: undefined }
   }
 
+  /** Switched off for good, with all that it holds. */
+  scrap(): void {
+    this.#isGone = true
+    this.powerOff('drop-all')
+    for (const shard of this.shards) shard.wipe()
+  }
+
   recover(): void {
     this.#setClock(0)
     this.#slowness = 1
@@ -196,7 +214,7 @@ export class ClusterNode implements FaultyMachine {
       folder: this.folder,
       node: this.#candidate,
       nodeId: undefined,
-      rpc: { listen, advertised: listen, seeds: site.seeds },
+      rpc: { listen, advertised: listen, seeds: this.#seeds() },
       openPeers: address => {
         this.#discovers = true
         const self = DISCOVERY_NUMBER + this.number

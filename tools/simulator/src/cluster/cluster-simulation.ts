@@ -13,6 +13,7 @@ import { Admin } from './admin.ts'
 import { AcknowledgedIsKept } from './checkers/acknowledged-is-kept.ts'
 import { FormedOnce } from './checkers/formed-once.ts'
 import { MetadataIsOne } from './checkers/metadata-is-one.ts'
+import { NodesLeaveEmpty } from './checkers/nodes-leave-empty.ts'
 import { OneLeaderAnEpoch } from './checkers/one-leader-an-epoch.ts'
 import { OneRecordAnOffset } from './checkers/one-record-an-offset.ts'
 import { ReadsAreInOrder } from './checkers/reads-are-in-order.ts'
@@ -26,6 +27,7 @@ import { ClusterFaults } from './cluster-faults.ts'
 import { ClusterNode } from './cluster-node.ts'
 import { clusterSettings, RPC_PORT, type ClusterPlant, type ClusterSite } from './cluster-site.ts'
 import { Consumer } from './consumer.ts'
+import { Fleet } from './fleet.ts'
 import { ClusterHistory } from './history.ts'
 import { Producer } from './producer.ts'
 import { Recovery } from './recovery.ts'
@@ -83,6 +85,7 @@ class ClusterSimulation {
   readonly #admin: Admin
   readonly #faults: MachineFaults<ClusterNode>
   readonly #clusterFaults: ClusterFaults
+  readonly #fleet: Fleet
   readonly #swarm: Swarm
   readonly #valueBytes: readonly number[]
 
@@ -99,16 +102,20 @@ class ClusterSimulation {
       world,
       network: openNetwork(world),
       settings: clusterSettings(shape.sizes),
-      seeds: numbers.map(number => ({ host: `n${number}`, port: RPC_PORT })),
-      claimed: node => this.#history.claimed(node),
+      claimed: node => {
+        this.#history.claimed(node)
+        this.#fleet.claimed(node)
+      },
       refused: (_, error) => this.failed(error),
+      dismissed: (node, error) => this.#fleet.dismissed(node, error),
       processEnded: (machine, told) => {
         for (const ended of [...(machine.running?.clients ?? [])]) ended(told)
       },
       failed: error => this.failed(error),
       plant: plant ?? {}
     }
-    this.#nodes = numbers.map(number => new ClusterNode(site, number, shape.shards))
+    const seeds = numbers.map(number => ({ host: `n${number}`, port: RPC_PORT }))
+    this.#nodes = numbers.map(number => new ClusterNode(site, number, shape.shards, () => seeds))
     this.#history.add(
       new OneRecordAnOffset(this.#history),
       new AcknowledgedIsKept(this.#history),
@@ -118,6 +125,7 @@ class ClusterSimulation {
       new ToldEpochsRise(this.#history),
       new MetadataIsOne(this.#history),
       new FormedOnce(this.#history),
+      new NodesLeaveEmpty(this.#history),
       new TopicsAreKept(this.#history),
       new ReplicasAgree(this.#history)
     )
@@ -136,7 +144,9 @@ class ClusterSimulation {
       machines: this.#nodes,
       network: site.network,
       peersOf: node => node.peerNumbers,
-      victim,
+      get victim() {
+        return victim?.isGone === true ? undefined : victim
+      },
       // Its node would be another one, and the old one would have to be decommissioned.
       replacesDisks: false,
       decays: false,
@@ -145,7 +155,9 @@ class ClusterSimulation {
       replaced: () => undefined
     })
     this.#clusterFaults = new ClusterFaults(world, this.#nodes, this.#clients.network)
-    this.#swarm = new Swarm(world, [...this.#faults.kinds, ...this.#clusterFaults.kinds], without)
+    this.#fleet = new Fleet({ site, nodes: this.#nodes, admin: this.#admin, history: this.#history })
+    const kinds = [...this.#faults.kinds, ...this.#clusterFaults.kinds, ...this.#fleet.kinds]
+    this.#swarm = new Swarm(world, kinds, without)
   }
 
   async run(): Promise<void> {
@@ -162,7 +174,8 @@ class ClusterSimulation {
     this.#swarm.stop()
     this.#faults.heal()
     this.#clusterFaults.heal()
-    await new Recovery(this.#clients, this.#nodes, this.#admin).run()
+    this.#fleet.heal()
+    await new Recovery(this.#clients, this.#nodes, this.#admin, this.#fleet).run()
   }
 
   failed(error: unknown): void {
@@ -187,7 +200,11 @@ class ClusterSimulation {
     this.#world.schedule(LOOK_MS, () => {
       this.#look()
       for (const { shards } of this.#nodes) {
-        for (const { running } of shards) if (running !== undefined) this.#history.observed(running)
+        for (const { running } of shards) {
+          if (running === undefined) continue
+          this.#history.observed(running)
+          this.#fleet.observed(running)
+        }
       }
     })
   }

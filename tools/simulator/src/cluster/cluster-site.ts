@@ -6,7 +6,7 @@ import {
   type OpenShard,
   type ShardOptions
 } from '@milena/broker/testing'
-import type { MemoryPeerNetwork, PeerAddress } from '@milena/shard-scheduler'
+import type { MemoryPeerNetwork } from '@milena/shard-scheduler'
 import type { Machine } from '../machine/machine.ts'
 import type { World } from '../world/world.ts'
 import type { ClusterNode } from './cluster-node.ts'
@@ -30,12 +30,12 @@ export interface ClusterSite {
   readonly world: World
   readonly network: MemoryPeerNetwork
   readonly settings: BrokerSettings
-  /** Nodes that form the cluster, the same list on all. */
-  readonly seeds: readonly PeerAddress[]
   /** The node is a member. */
   readonly claimed: (node: ClusterNode) => void
   /** The node cannot become a member. */
   readonly refused: (node: ClusterNode, error: unknown) => void
+  /** The cluster told a node that starts that it is no member of it. */
+  readonly dismissed: (node: ClusterNode, error: unknown) => void
   readonly processEnded: (machine: Machine<ShardProcess>, told: boolean) => void
   /** Something happened that no fault explains. */
   readonly failed: (error: unknown) => void

@@ -68,6 +68,8 @@ export interface ClusterChecker {
   observed?(process: ShardProcess): void
   /** The node is a member of a cluster. */
   claimed?(node: ClusterNode): void
+  /** The cluster has no such member any more, as `by` is the first to say. */
+  removed?(node: ClusterNode, by: ShardProcess): void
   /** Faults are over, everything had time to recover and was read once more. */
   finished?(nodes: readonly ClusterNode[]): Promise<void> | void
 }
@@ -129,6 +131,10 @@ export class ClusterHistory {
 
   claimed(node: ClusterNode): void {
     for (const checker of this.#checkers) checker.claimed?.(node)
+  }
+
+  removed(node: ClusterNode, by: ShardProcess): void {
+    for (const checker of this.#checkers) checker.removed?.(node, by)
   }
 
   async finished(nodes: readonly ClusterNode[]): Promise<void> {

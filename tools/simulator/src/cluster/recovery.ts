@@ -8,6 +8,7 @@ import type { Admin } from './admin.ts'
 import type { ClientSite } from './client.ts'
 import type { ClusterNode } from './cluster-node.ts'
 import { Consumer } from './consumer.ts'
+import type { Fleet } from './fleet.ts'
 import { Producer } from './producer.ts'
 import type { ShardProcess } from './shard-process.ts'
 
@@ -22,12 +23,14 @@ export class Recovery {
   readonly #world: World
   readonly #nodes: readonly ClusterNode[]
   readonly #admin: Admin
+  readonly #fleet: Fleet
 
-  constructor(site: ClientSite, nodes: readonly ClusterNode[], admin: Admin) {
+  constructor(site: ClientSite, nodes: readonly ClusterNode[], admin: Admin, fleet: Fleet) {
     this.#site = site
     this.#world = site.world
     this.#nodes = nodes
     this.#admin = admin
+    this.#fleet = fleet
   }
 
   async run(): Promise<void> {
@@ -70,6 +73,8 @@ export class Recovery {
   #problem(): string | undefined {
     const processes = this.#nodes.flatMap(({ shards }) => shards.map(({ running }) => running))
     for (const node of this.#nodes) if (!node.serves) return `${node.name} does not serve`
+    const { overdue } = this.#fleet
+    if (overdue !== undefined) return `${overdue.name} was to leave, which was confirmed, and is still there`
     const revisions = processes.map(process => process?.open.metadata.revision)
     if (new Set(revisions).size > 1) return `shards are at revisions ${revisions.join(', ')}`
     for (const process of processes) {
@@ -83,6 +88,9 @@ export class Recovery {
         }
       }
       if ((process?.open.metadata.reassigning.size ?? 0) > 0) return 'replicas still move'
+      for (const { nodeId, mode } of process?.open.metadata.nodes.values() ?? []) {
+        if (mode === 'decommissioning') return `node ${nodeId} is asked to leave and has not left`
+      }
     }
     return undefined
   }

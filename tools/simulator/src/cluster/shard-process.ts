@@ -98,7 +98,7 @@ export async function bootShard(
       if (site.world.trace.printing) site.world.trace.line(machine.name, 'serves', '')
     },
     (error: unknown) => {
-      if (!time.hasEnded) site.failed(error)
+      if (!time.hasEnded) site.dismissed(node, error)
     }
   )
   watchStore(process, machine)
