@@ -2,7 +2,6 @@ import { MemoryPeerNetwork, type PeerNetwork } from '@milena/shard-scheduler'
 import { ManualScheduler } from '@milena/shard-scheduler/testing'
 import { describe, expect, it } from 'vitest'
 import { brokerIdOf, emptyState, type ClusterState, type NodeDescription } from '../controller/cluster-state.ts'
-import type { ControllerRouter } from '../controller/controller-router.ts'
 import { serveDiscovery } from './discovery.ts'
 import { NodeMember } from './node-member.ts'
 
@@ -55,9 +54,6 @@ const stateWith = (...nodeIds: readonly number[]): ClusterState => ({
   nodes: new Map(nodeIds.map(nodeId => [nodeId, { ...nodeOf(nodeId), mode: 'active' }]))
 })
 
-/** A controller that never answers, as when the node that leads it is not known. */
-const silent = { ask: () => new Promise(() => undefined) } as unknown as ControllerRouter
-
 describe('a node among the others', () => {
   it('finds a member that came while it was down through any that it knows', async () => {
     const world = new World()
@@ -66,18 +62,33 @@ describe('a node among the others', () => {
     const newcomer = world.start(3, [0, 1, 2, 3])
     await world.scheduler.advance(100)
     expect([...late.peers.reachable]).toEqual([0])
-    void late.member.register(silent)
+    late.member.seekLeader(() => false)
     await world.scheduler.advance(100)
     expect([...late.peers.reachable].sort()).toEqual([0, brokerIdOf(3, 0)])
     expect([...newcomer.peers.reachable].sort()).toEqual([0, brokerIdOf(2, 0)])
     expect(world.written.get(2)).toEqual([0, 1, 2, 3])
   })
 
+  it('finds one that came while it was cut off, when it hears of a leader no more, and asks nobody while it does', async () => {
+    const world = new World()
+    const { member, peers } = world.start(2, [0, 1, 2])
+    world.start(0, [0, 1, 2, 3])
+    world.start(3, [0, 1, 2, 3])
+    member.becomeCurrent(stateWith(0, 1, 2))
+    let isLed = true
+    member.seekLeader(() => isLed)
+    await world.scheduler.advance(5000)
+    expect([...peers.reachable]).toEqual([0])
+    isLed = false
+    await world.scheduler.advance(5000)
+    expect([...peers.reachable].sort()).toEqual([0, brokerIdOf(3, 0)])
+  })
+
   it('does not believe a node of another cluster', async () => {
     const world = new World()
     const { member } = world.start(2, [0, 1, 2])
     world.start(0, [0, 7], 'another')
-    void member.register(silent)
+    member.seekLeader(() => false)
     await world.scheduler.advance(100)
     expect(world.written.get(2)).toBeUndefined()
   })

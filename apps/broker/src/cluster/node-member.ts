@@ -1,8 +1,8 @@
 /**
  * This node among the others: which shards there are and where (for the peer network), and, on shard 0, its registration with
  * the controller at every start. Until that is confirmed the metadata here may be old: partitions are opened by it, nothing is
- * ever removed by it, and it makes nobody forget a member. Who leads the controller may have joined while this node was down:
- * nodes that it does know are asked for the others, and one that is reached is enough.
+ * ever removed by it, and it makes nobody forget a member. Who leads the controller may have joined while this node was
+ * down or cut off: as long as it hears of no leader it asks the nodes that it does know for the others; one is enough.
  */
 import type { PeerAddress, PeerNetwork } from '@milena/shard-scheduler'
 import { brokersOf, shardOf, type ClusterState, type NodeDescription } from '../controller/cluster-state.ts'
@@ -17,6 +17,8 @@ const REGISTER_ATTEMPT_MS = 5_000
 const REGISTER_RETRY_MS = 100
 /** How long another node may take to say whom it knows, ms. */
 const DISCOVER_DEADLINE_MS = 2_000
+/** Between two times that a node without a leader asks, ms. */
+const SEEK_MS = 1_000
 
 /** The cluster does not know this node, or knows another one under its number; or this start cannot go on. */
 export class NotAMemberError extends Error {
@@ -112,7 +114,6 @@ export class NodeMember {
   async register(router: ControllerRouter): Promise<Registration | undefined> {
     const { node } = this.#options
     while (!this.#closed) {
-      void this.#askForOthers()
       const question = { name: 'updateNode', request: node, deadlineMs: REGISTER_ATTEMPT_MS } as const
       const [reply] = await Promise.all([router.ask(question), this.#tellNewAddress()])
       if (reply.kind === 'answer') {
@@ -142,7 +143,14 @@ export class NodeMember {
     await Promise.allSettled(others.map(ask))
   }
 
-  /** Asks everybody who is known whom they know: members that came while this node was down. */
+  /** Shard 0 only: looks for members that this node does not know, as long as `isLed` says that the controller is not led. */
+  seekLeader(isLed: () => boolean): void {
+    if (this.#closed) return
+    if (!isLed()) void this.#askForOthers()
+    this.#options.clock.after(SEEK_MS, () => this.seekLeader(isLed))
+  }
+
+  /** Asks everybody who is known whom they know. */
   async #askForOthers(): Promise<void> {
     if (this.#asking) return
     this.#asking = true
@@ -151,7 +159,7 @@ export class NodeMember {
     await Promise.all(
       known.map(async ({ rpc }) => {
         const answer = await askDiscover(peers, rpc, DISCOVER_DEADLINE_MS).catch(() => undefined)
-        if (answer?.membership?.clusterId !== clusterId || this.#current || this.#closed) return
+        if (answer?.membership?.clusterId !== clusterId || this.#closed) return
         this.#learn(withOthers(this.#nodes, answer.membership.nodes.map(describe)))
       })
     )

@@ -72,6 +72,7 @@ export async function openController(
     if (reply.kind !== 'answer') throw new Error('the controller does not answer')
     return reply.answer as JoinAnswer
   })
+  member.seekLeader(() => commands.leader !== undefined)
   const registered = registerNode(member, room, commands)
   registered.catch((error: unknown) => log.fatal({ err: error }, 'this node cannot take part'))
   mesh.serve(CONFIRMED_SERVICE, async () => {
