@@ -37,14 +37,21 @@ export class Recovery {
     this.#site.stopped = true
     await this.#within(RECOVERY_MS, 'all clients have their answers', this.#clientsDone())
     await this.#within(RECOVERY_MS, 'it is out of maintenance', this.#admin.endMaintenance())
+    await this.#settle()
+    await this.#within(RECOVERY_MS, 'every partition takes writes', this.#writeEverywhere())
+    await this.#within(RECOVERY_MS, 'every partition is read', this.#readEverything())
+    // Load may have been evened out meanwhile, over nodes that came or left a moment ago.
+    await this.#settle()
+    await this.#within(RECOVERY_MS, 'everything is compared', this.#site.history.finished(this.#nodes))
+  }
+
+  /** Runs until all is as it should be. */
+  async #settle(): Promise<void> {
     const endMs = this.#world.nowMs + RECOVERY_MS
     for (let problem = this.#problem(); problem !== undefined; problem = this.#problem()) {
       if (this.#world.nowMs > endMs) this.#fail(problem)
       await this.#world.runWithPromises(this.#world.nowMs + LOOK_MS)
     }
-    await this.#within(RECOVERY_MS, 'every partition takes writes', this.#writeEverywhere())
-    await this.#within(RECOVERY_MS, 'every partition is read', this.#readEverything())
-    await this.#within(RECOVERY_MS, 'everything is compared', this.#site.history.finished(this.#nodes))
   }
 
   async #clientsDone(): Promise<void> {
