@@ -8,7 +8,10 @@ export default defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts', 'tools/*/src/**/*.test.ts'],
     pool: 'forks',
-    testTimeout: 20_000,
+    // Bounds for what hangs, not for what is slow: a machine may have other things to do for a while.
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
+    expect: { poll: { timeout: 30_000, interval: 10 } },
     execArgv: ['--conditions=@milena/source', '--disable-warning=ExperimentalWarning']
   }
 })
