@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { freePorts } from './free-ports.ts'
 
 test('ports that were given once, or that somebody listens on, are not given again', async () => {
@@ -12,4 +12,18 @@ test('ports that were given once, or that somebody listens on, are not given aga
   } finally {
     server.close()
   }
+})
+
+test('nobody else is given ports of the same hundred, whether or not somebody listens on them', async () => {
+  const ours = [await freePorts(60), await freePorts(60)]
+  vi.resetModules()
+  const other = await import('./free-ports.ts')
+  const theirs = [await other.freePorts(60), await other.freePorts(60)]
+  const hundreds = (ports: number[]): Set<number> => new Set(ports.map(port => Math.floor(port / 100)))
+  expect(hundreds(ours).intersection(hundreds(theirs)).size).toBe(0)
+  expect(hundreds([...ours, ...theirs]).size).toBe(4)
+})
+
+test('more ports than a block has are refused', async () => {
+  await expect(freePorts(100)).rejects.toThrow('100 ports in a row, of at most 99')
 })

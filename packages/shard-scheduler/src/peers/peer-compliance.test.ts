@@ -63,7 +63,7 @@ const openTcp = (host: string): OpenPeerWorld => {
 
 /**
  * A port for each number, all of them different. Below those that the system gives to outgoing connections, which would take one
- * before the test listens on it.
+ * before the test listens on it, and below those that other tests take for brokers.
  */
 async function freePorts(host: string, numbers: readonly number[]): Promise<Map<number, number>> {
   const taken: Server[] = []
@@ -80,7 +80,7 @@ async function freePorts(host: string, numbers: readonly number[]): Promise<Map<
 
 async function listenSomewhere(host: string): Promise<Server> {
   for (;;) {
-    const server = createServer().listen(20_000 + Math.floor(Math.random() * 12_000), host)
+    const server = createServer().listen(11_000 + Math.floor(Math.random() * 9_000), host)
     try {
       await once(server, 'listening')
       return server
