@@ -1,6 +1,7 @@
 /** What producers and consumers hear when leadership moves, and what followers serve: KIP-101, KIP-320, KIP-392, KIP-951. */
 import { apis, errorCode, type RequestInput } from '@milena/wire-protocol'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { ManualClock } from '../testing/clocks.ts'
 import { MemoryHost } from '../testing/memory-host.ts'
 import type { MemoryPartition } from '../testing/memory-partition.ts'
 import type { RawClient } from '../testing/raw-client.ts'
@@ -17,12 +18,32 @@ let served: ServedGateway
 let client: RawClient
 let topicId: string
 let partition: MemoryPartition
-beforeEach(async () => {
-  served = await ServedGateway.start({}, new MemoryHost({ neighbours: [NEIGHBOUR] }))
+beforeEach(() => start(new MemoryHost({ neighbours: [NEIGHBOUR] })))
+
+async function start(host: MemoryHost): Promise<void> {
+  served = await ServedGateway.start({}, host)
   client = await served.connect()
   topicId = served.host.cluster.addTopic('a').topicId
   partition = served.host.cluster.partition('a', 0)
-})
+}
+
+/** Starts anew, with a clock that only the test moves. */
+async function startWithManualClock(): Promise<ManualClock> {
+  await served.stop()
+  const clock = new ManualClock()
+  await start(new MemoryHost({ neighbours: [NEIGHBOUR], clock }))
+  return clock
+}
+
+/** Whether `answer` is still awaited when somebody else had many answers meanwhile. */
+async function isAwaited(answer: Promise<unknown>): Promise<boolean> {
+  let answered = false
+  void answer.then(() => (answered = true))
+  const bystander = await served.connect()
+  for (let i = 0; i < 10; i++) await bystander.request(apis.apiVersions, 0, {})
+  return !answered
+}
+
 afterEach(async () => {
   await served.stop()
   expect([partition.borrowedCount, partition.watcherCount]).toEqual([0, 0])
@@ -55,7 +76,7 @@ test('a produce that waits for its acks hears of the new leader at once', async 
   for (const version of versions(3, 13)) {
     partition.beginEpoch(2 * version, 'leader')
     partition.holdAppends()
-    const answer = produce(version, { timeoutMs: 60_000 })
+    const answer = produce(version, { timeoutMs: 600_000 })
     await expect.poll(() => partition.appends.length).toBe(version - 2)
     moveAway(2 * version + 1)
     const { partition: told, nodeEndpoints } = await answer
@@ -83,22 +104,26 @@ test('a produce that the acks do not reach says why, and that is not the fault o
 })
 
 test('a fetch that waits hears of the new leader at once; one that follows a follower waits on', async () => {
+  const clock = await startWithManualClock()
   for (const version of versions(4, 18)) {
     partition.beginEpoch(2 * version, 'leader')
-    const start = performance.now()
-    const answer = fetch(version, {}, { maxWaitMs: version < 11 ? 60_000 : 50 })
+    const answer = fetch(version, {}, { maxWaitMs: 5000 })
     await expect.poll(() => partition.watcherCount).toBe(1)
     moveAway(2 * version + 1)
+    if (version >= 11) {
+      clock.advance(4900)
+      expect(await isAwaited(answer)).toBe(true)
+      clock.advance(200)
+    }
     const { partition: told } = await answer
     expect(told?.errorCode).toBe(version < 11 ? errorCode('NOT_LEADER_OR_FOLLOWER') : 0)
-    expect(performance.now() - start).toBeLessThan(5000)
   }
 })
 
 test('a client that names the epoch of the former leader is fenced while it waits and told the new one', async () => {
   for (const version of versions(9, 18)) {
     partition.beginEpoch(2 * version, 'leader')
-    const answer = fetch(version, { currentLeaderEpoch: 2 * version }, { maxWaitMs: 60_000 })
+    const answer = fetch(version, { currentLeaderEpoch: 2 * version }, { maxWaitMs: 600_000 })
     await expect.poll(() => partition.watcherCount).toBe(1)
     moveAway(2 * version + 1)
     const { partition: told, nodeEndpoints } = await answer
@@ -128,15 +153,20 @@ test('while nobody leads the hint says so, with the epoch and without an address
 })
 
 test('a produce to a partition that has just lost its leader is answered when the next one is known', async () => {
+  const clock = await startWithManualClock()
   for (const version of [3, 9, 10, 13]) {
     partition.beginEpoch(2 * version, 'leader')
     served.host.cluster.describePartition('a', 0, { leader: -1, leaderEpoch: 2 * version })
     partition.beginEpoch(2 * version, 'follower')
-    const start = performance.now()
+    partition.appends.length = 0
     const answer = produce(version)
-    setTimeout(() => moveAway(2 * version + 1), 60)
+    await expect.poll(() => partition.appends.length).toBe(1)
+    expect(await isAwaited(answer)).toBe(true)
+    clock.advance(60)
+    expect(await isAwaited(answer)).toBe(true)
+    moveAway(2 * version + 1)
+    clock.advance(20)
     const { partition: told, nodeEndpoints } = await answer
-    expect(performance.now() - start).toBeGreaterThan(50)
     expect(told).toMatchObject({
       errorCode: errorCode('NOT_LEADER_OR_FOLLOWER'),
       currentLeader: version >= 10 ? { leaderId: 2, leaderEpoch: 2 * version + 1 } : NO_LEADER
@@ -171,11 +201,9 @@ test('a leader sends clients of a rack to the replica there, at once and without
   partition.replicaByRack.set('r2', 2)
   for (const version of versions(11, 18)) {
     for (const fetchOffset of [0, 3]) {
-      const start = performance.now()
-      const { partition: told } = await fetch(version, { fetchOffset }, { rackId: 'r2', maxWaitMs: 60_000 })
+      const { partition: told } = await fetch(version, { fetchOffset }, { rackId: 'r2', maxWaitMs: 600_000 })
       expect(told).toMatchObject({ errorCode: 0, preferredReadReplica: 2, highWatermark: 3n })
       expect(told?.records?.length).toBe(0)
-      expect(performance.now() - start).toBeLessThan(5000)
     }
     const { partition: told } = await fetch(version, {}, { rackId: 'r1' })
     expect(told).toMatchObject({ preferredReadReplica: -1 })
@@ -189,7 +217,7 @@ test('the replica nearby is named in every answer of a session until the client 
   const opened = await fetch(17, {}, { rackId: 'r2', sessionEpoch: 0 })
   expect(opened.partition?.preferredReadReplica).toBe(2)
   const { sessionId } = opened
-  const again = await client.request(apis.fetch, 17, { sessionId, sessionEpoch: 1, rackId: 'r2', maxWaitMs: 60_000 })
+  const again = await client.request(apis.fetch, 17, { sessionId, sessionEpoch: 1, rackId: 'r2', maxWaitMs: 600_000 })
   expect(again.responses[0]?.partitions[0]?.preferredReadReplica).toBe(2)
   await client.request(apis.fetch, 17, { sessionId, sessionEpoch: -1 })
 })
@@ -198,7 +226,7 @@ test('a client whose log parted from ours is told where, at once', async () => {
   await append()
   partition.beginEpoch(4, 'leader')
   await append()
-  const wait = { maxWaitMs: 60_000 }
+  const wait = { maxWaitMs: 600_000 }
   for (const version of versions(12, 18)) {
     const { partition: beyond } = await fetch(version, { fetchOffset: 5, lastFetchedEpoch: 0 }, wait)
     expect(beyond).toMatchObject({ errorCode: 0, divergingEpoch: { epoch: 0, endOffset: 3n }, highWatermark: 6n })
