@@ -33,6 +33,16 @@ function residentMebibytes(): number {
   return process.memoryUsage().rss / mebibyte
 }
 
+/** Processor time of the fastest of five runs, ms: what else the machine does has no part in it. */
+function cpuMs(work: () => void): number {
+  const runs = Array.from({ length: 5 }, () => {
+    const start = process.cpuUsage()
+    work()
+    return process.cpuUsage(start).user / 1000
+  })
+  return Math.min(...runs)
+}
+
 describe('bombs', () => {
   const bombMebibytes = 256
 
@@ -57,11 +67,9 @@ describe('bombs', () => {
     const outputBytesMax = 4 * mebibyte
     expect(errorOf(codec, bomb, outputBytesMax)).toBe('TOO_LARGE')
     const before = residentMebibytes()
-    const start = performance.now()
-    for (let round = 0; round < 5; round++) {
+    const refuse = (): void =>
       expect(() => decompress(codec, bomb, { outputBytesMax })).toThrow(expect.objectContaining({ code: 'TOO_LARGE' }))
-    }
-    expect(performance.now() - start).toBeLessThan(5000)
+    expect(cpuMs(refuse)).toBeLessThan(1000)
     expect(residentMebibytes() - before).toBeLessThan(64)
   })
 
@@ -97,9 +105,7 @@ describe('streams of tiny blocks', () => {
   test.each(tiny)('a few in %s read, a megabyte of them is refused in no time', (_, codec, make) => {
     expect(textOf(codec, make(64))).toBe('x'.repeat(64))
     const hostile = make(150_000)
-    const start = performance.now()
-    expect(errorOf(codec, hostile)).toBe('CORRUPT')
-    expect(performance.now() - start).toBeLessThan(500)
+    expect(cpuMs(() => expect(errorOf(codec, hostile)).toBe('CORRUPT'))).toBeLessThan(500)
   })
 
   test('a megabyte of empty zstd frames, zstd blocks and gzip members takes no time either', () => {
@@ -109,9 +115,7 @@ describe('streams of tiny blocks', () => {
       ['gzip', repeated([], [...compress('gzip', new Uint8Array(0))], 52_000, [])]
     ]
     for (const [codec, bytes] of streams) {
-      const start = performance.now()
-      expect(decompress(codec, bytes, { outputBytesMax: 0 })).toHaveLength(0)
-      expect(performance.now() - start).toBeLessThan(500)
+      expect(cpuMs(() => expect(decompress(codec, bytes, { outputBytesMax: 0 })).toHaveLength(0))).toBeLessThan(500)
     }
   })
 })

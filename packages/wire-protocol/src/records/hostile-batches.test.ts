@@ -36,9 +36,10 @@ describe('bombs', () => {
     const header = { key: '', value: null }
     builder.append({ timestamp: BigInt(now), key: null, value: null, headers: new Array(100_000).fill(header) })
     const bytes = builder.build()
-    const start = performance.now()
+    // Processor time: what else the machine does has no part in it.
+    const start = process.cpuUsage()
     expect(codeOf(bytes)).toBe('NONE')
-    expect(performance.now() - start).toBeLessThan(1000)
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(1000)
   })
 })
 
