@@ -60,7 +60,7 @@ class Producer {
     const builder = new BatchBuilder({ producerId: this.#id, producerEpoch: 0, baseSequence: this.#sent })
     builder.append({ key: null, value: Buffer.from(value), timestamp: 1_700_000_000_000n })
     const batch = builder.build()
-    for (let attempt = 0; attempt < 400; attempt++) {
+    for (let attempt = 0; attempt < 2000; attempt++) {
       const error = await this.#try(new Uint8Array(batch))
       if (error === 'NONE') {
         this.acknowledged.push(`${this.#sent++}`)
@@ -165,7 +165,7 @@ const temporaryFolder = (): string => {
 }
 
 describe('a partition that is moved from one core of a node to another', () => {
-  it('takes its files along, there and back, while an idempotent producer writes', { timeout: 60_000 }, async () => {
+  it('takes its files along, there and back, while an idempotent producer writes', async () => {
     const dataFolder = temporaryFolder()
     const { broker, clients } = await start(dataFolder)
     const topicId = await createTopic(clients[0]!)
@@ -188,7 +188,7 @@ describe('a partition that is moved from one core of a node to another', () => {
     expect(await readAll(again.clients[0]!, topicId, producer.acknowledged.length)).toEqual(producer.acknowledged)
   })
 
-  it('arrives whole although the node is stopped in the middle of it', { timeout: 60_000 }, async () => {
+  it('arrives whole although the node is stopped in the middle of it', async () => {
     const dataFolder = temporaryFolder()
     const before = await start(dataFolder)
     const topicId = await createTopic(before.clients[0]!)

@@ -70,6 +70,7 @@ describe('the installation lock', () => {
       order.push('second')
       release()
     })
+    await expect.poll(() => order.length).toBe(1)
     await new Promise(resolve => setTimeout(resolve, 500))
     order.push('first lets go')
     unlock()

@@ -1,7 +1,7 @@
 import { ESLint } from 'eslint'
 import { globSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 
 const root = resolve(import.meta.dirname, '../../..')
 const linter = new ESLint({ cwd: root })
@@ -16,11 +16,14 @@ async function complaints(path: string, text: string): Promise<string[]> {
 
 const boundary = '@nx/enforce-module-boundaries'
 
+// The first file that is linted brings in the whole linter and the graph of all projects.
+beforeAll(async () => void (await complaints('packages/raft/src/index.ts', 'export {}\n')), 300_000)
+
 describe('the boundaries between packages', () => {
   it('stop a leaf from knowing another leaf', async () => {
     const text = "import * as storage from '@milena/storage-engine'\nexport { storage }\n"
     expect(await complaints('packages/raft/src/index.ts', text)).toEqual([boundary])
-  }, 60_000)
+  })
 
   it('stop a leaf from reaching into another by a relative path', async () => {
     const text = "import * as errors from '../../storage-engine/src/errors.ts'\nexport { errors }\n"

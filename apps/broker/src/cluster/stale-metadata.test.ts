@@ -28,8 +28,22 @@ const known = async (client: RawClient): Promise<readonly (string | null)[]> => 
   return topics.map(({ name }) => name)
 }
 
-/** A topic that the controller has and `behind` has not heard of. */
-async function world(): Promise<{ ahead: RawClient; behind: RawClient; topicId: string }> {
+interface World {
+  readonly ahead: RawClient
+  readonly behind: RawClient
+  readonly topicId: string
+}
+
+/** A topic that the controller has and `behind` has not heard of. A machine that stands still for the lag gets another try. */
+async function world(): Promise<World> {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const made = await tryWorld()
+    if ((await known(made.behind)).length === 0) return made
+  }
+  throw new Error('the broker that should lag behind never did')
+}
+
+async function tryWorld(): Promise<World> {
   const cluster = await startCluster({ nodes: 3 })
   cleanUps.push(() => cluster.stop())
   const { controller } = (await cluster.operate(0, 'describeCluster', {})) as { controller: number }
@@ -44,7 +58,6 @@ async function world(): Promise<{ ahead: RawClient; behind: RawClient; topicId: 
     timeoutMs: 10_000
   })
   expect(made.topics[0]?.errorCode).toBe(0)
-  expect(await known(behind)).toEqual([])
   return { ahead, behind, topicId: made.topics[0]?.topicId ?? '' }
 }
 

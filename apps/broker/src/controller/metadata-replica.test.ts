@@ -1,5 +1,5 @@
 import { memoryMeshes, type Mesh } from '@milena/shard-scheduler'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { apply } from './apply.ts'
 import { emptyState, type ClusterState } from './cluster-state.ts'
 import type { Command } from './commands.ts'
@@ -77,15 +77,18 @@ describe('the metadata of a shard', () => {
   it('tells the controller that a command is applied when its listeners are through', async () => {
     const { mesh, replica } = setUp()
     await replica.load()
-    let open = (): void => undefined
+    const entered = Promise.withResolvers<void>()
+    const opened = Promise.withResolvers<void>()
     let through = false
     replica.onState(async () => {
-      await new Promise<void>(resolve => (open = resolve))
+      entered.resolve()
+      await opened.promise
       through = true
     })
     const pushed = push(mesh, 3).then(() => through)
+    await entered.promise
     await new Promise(resolve => setTimeout(resolve, 20))
-    open()
+    opened.resolve()
     expect(await pushed).toBe(true)
   })
 
@@ -100,7 +103,7 @@ describe('the metadata of a shard', () => {
     })
     await replica.load()
     const third = push(mesh, 3)
-    await vi.waitFor(() => expect(order.at(-1)).toBe('3 begins'))
+    await expect.poll(() => order.at(-1)).toBe('3 begins')
     // The revision is known already: whoever went by that alone would not wait.
     expect(replica.state.revision).toBe(3)
     const work = replica.betweenChanges(async () => {

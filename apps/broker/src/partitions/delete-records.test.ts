@@ -71,9 +71,9 @@ async function fetch(client: RawClient, topicId: string, offset: number): Promis
   return bytes.length === 0 ? [] : [bytes.readBigInt64BE(0), bytes.readInt32BE(23)]
 }
 
-/** Asks again and again until it is as it should be; at most ten seconds. */
+/** Asks again and again until it is as it should be; at most a minute. */
 async function until<T>(ask: () => Promise<T>, isRight: (answer: T) => boolean): Promise<T> {
-  const endMs = performance.now() + 10_000
+  const endMs = performance.now() + 60_000
   for (;;) {
     const answer = await ask()
     if (isRight(answer)) return answer
@@ -172,7 +172,7 @@ it('reaches replicas that are up, that were down, and that are new, and stays ov
     expect([await offsetAt(leader, EARLIEST), await offsetAt(leader, LATEST)]).toEqual([21n, 25n])
     expect(await fetch(leader, topicId, 21)).toEqual([20n, 4])
   }
-}, 60_000)
+})
 
 it('is asked of any shard when the shards of a node are one broker', async () => {
   const broker = await startBroker({ shardCount: 2, settings: { addressing: 'node' } })

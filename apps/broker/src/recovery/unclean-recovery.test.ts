@@ -23,9 +23,9 @@ async function connect(cluster: EmbeddedCluster, brokerId: number): Promise<RawC
   return client
 }
 
-/** Asks again and again until it is as it should be; at most fifteen seconds. */
+/** Asks again and again until it is as it should be; at most a minute. */
 async function until<T>(ask: () => Promise<T> | T, isRight: (answer: T) => boolean): Promise<T> {
-  const endMs = performance.now() + 15_000
+  const endMs = performance.now() + 60_000
   for (;;) {
     const answer = await ask()
     if (isRight(answer)) return answer
@@ -179,7 +179,7 @@ describe('a partition that lost two of its three nodes', () => {
       const [status] = cluster.status(node)
       expect(status?.store.damage).toEqual([])
     }
-  }, 60_000)
+  })
 
   it('cannot be recovered by a plan that is out of date: one of the lost is back', async () => {
     const cluster = await start(5)
@@ -197,7 +197,7 @@ describe('a partition that lost two of its three nodes', () => {
       ({ healthyCount }) => healthyCount === 1
     )
     await expect(cluster.operate(left, 'recover', { plan })).rejects.toMatchObject({ status: 409 })
-  }, 60_000)
+  })
 })
 
 describe('a cluster that lost two of its three nodes', () => {
@@ -246,7 +246,7 @@ describe('a cluster that lost two of its three nodes', () => {
     // Nodes that joined since are of this life: a restart changes nothing.
     await cluster.stopNode(added[0]!)
     await cluster.startNode(added[0]!)
-  }, 90_000)
+  })
 
   it('takes a lost node back, which drops its copy of the metadata and starts again', async () => {
     const cluster = await start(3)
@@ -272,5 +272,5 @@ describe('a cluster that lost two of its three nodes', () => {
       ({ isrNodes }) => isrNodes.length === 2
     )
     expect(await produce(client, topicId)).toEqual({ error: 'NONE', baseOffset: 4n })
-  }, 90_000)
+  })
 })

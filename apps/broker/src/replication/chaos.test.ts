@@ -99,7 +99,7 @@ class Run {
       return this.cluster.shards.every(
         shard => shard.group('g').committedOffset === end && end === shard.group('g').log.endOffset
       )
-    }, 60_000)
+    })
   }
 }
 

@@ -125,7 +125,7 @@ describe('the life of a process with a disk', () => {
       ${body}`
     fs.writeFileSync(`${folder}/program.ts`, source)
     const args = ['--disable-warning=ExperimentalWarning', ...flags, `${folder}/program.ts`]
-    return spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 15_000 })
+    return spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 })
   }
 
   it('ends by itself when the disk is idle, closed or not', () => {

@@ -129,7 +129,7 @@ describe('entries that are cut off', () => {
 
   it(
     'leave room for others in the middle of reads that never see a mixture, nor call it damage',
-    { timeout: 60_000 },
+    { timeout: 240_000 },
     async () => {
       const random = new SeededRandom(11)
       // Each operation takes a few turns of the loop, so that reads and cuts meet in the middle of each other.

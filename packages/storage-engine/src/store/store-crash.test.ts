@@ -224,20 +224,20 @@ describe('a power cut', () => {
   const notDurable = (pattern: RegExp) => (disk: Disk) =>
     planted(disk, { open: (path, how) => disk.open(path, pattern.test(path) ? { ...how, durable: false } : how) })
 
-  it('is noticed when the journal is not written durably (canary)', { timeout: 60_000 }, async () => {
+  it('is noticed when the journal is not written durably (canary)', async () => {
     expect(await countNoticed(notDurable(/\.journal$/))).toBeGreaterThan(5)
   })
 
-  it('is noticed when segments are not written durably (canary)', { timeout: 60_000 }, async () => {
+  it('is noticed when segments are not written durably (canary)', async () => {
     expect(await countNoticed(notDurable(/\.log$/))).toBeGreaterThan(5)
   })
 
-  it('is noticed when gentle destaging does not flush at its end (canary)', { timeout: 60_000 }, async () => {
+  it('is noticed when gentle destaging does not flush at its end (canary)', async () => {
     const plant = (disk: Disk) => planted(disk, { open: gentlyOpened(disk, [], { sync: () => Promise.resolve() }) })
     expect(await countNoticed(plant, gentle)).toBeGreaterThan(5)
   })
 
-  it('is noticed when folders are not synced (canary)', { timeout: 60_000 }, async () => {
+  it('is noticed when folders are not synced (canary)', async () => {
     expect(await countNoticed(disk => planted(disk, { syncDirectory: () => Promise.resolve() }))).toBeGreaterThan(5)
   })
 })

@@ -298,7 +298,7 @@ async function fillTo(store: { whenWritable(): Promise<void> }, log: Log, endOff
 }
 
 describe('very many logs', () => {
-  it('cost no memory while they rest, and recover', { timeout: 60_000 }, async () => {
+  it('cost no memory while they rest, and recover', async () => {
     const host = new MemoryStoreHost({ settings: { memoryBytes: 64 << 20, journalBytes: 8 << 20 } })
     const store = await host.open()
     const free = store.status().memoryBytesFree

@@ -145,7 +145,7 @@ describe('random work against the model', () => {
   for (let seed = first; seed < first + seeds; seed++)
     it(
       `seed ${seed}: nothing acknowledged is lost, nothing else appears, every read and look-up is right`,
-      { timeout: 60_000 },
+      { timeout: 240_000 },
       async () => {
         const world = new World(seed)
         await world.start(1 + (seed % 7))
