@@ -53,9 +53,14 @@ export class Figures {
     return this.#all.violationCount
   }
 
-  /** Simulated time by time that passed, over all workers. */
-  get speed(): number {
-    return this.#all.simulatedSeconds / this.#seconds
+  /** Simulated time by processor time: how much faster than real time it passes on a core that does nothing else. */
+  get speedOfCore(): number {
+    return this.#all.simulatedSeconds / this.#all.cpuSeconds
+  }
+
+  /** Whether every kind of fault of the runs so far struck so often. */
+  struck(countMin: number): boolean {
+    return [...this.faults()].every(({ count }) => count >= countMin)
   }
 
   /** Takes a report in; says so at once when its run found something. `cpuMs`: processor time that it took. */
