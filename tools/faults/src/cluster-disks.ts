@@ -15,6 +15,7 @@ import {
   onCluster,
   othersThan,
   someLeader,
+  watchMachine,
   type Stage
 } from './cluster/stage.ts'
 import { missingForVolatileDisk, VolatileDisk } from './mounts.ts'
@@ -105,15 +106,17 @@ async function sufferBadDisk(stage: DiskStage, victim: ClusterNode, ledMsMax: nu
   const onset = await awaitAcks(ledger, `while ${what}`, 1000)
   demand(onset.worst < GAP_MS_MAX, `${ms(onset.worst)} without an acknowledgement since ${what}`)
   const [before, from] = [await ledger.ask('stats'), performance.now()]
+  const whyNotJudged = watchMachine()
   await ledger.ask('mark')
   const steady = await awaitAcks(ledger, `while ${what}`, STEADY_MS)
   const after = await ledger.ask('stats')
   const rate = ((after.acked ?? 0) - (before.acked ?? 0)) / ((performance.now() - from) / 1000)
+  const reason = whyNotJudged()
   demand(
-    steady.worst < STEADY_GAP_MS_MAX,
+    steady.worst < STEADY_GAP_MS_MAX || reason !== null,
     `others lead, and yet ${ms(steady.worst)} without an acknowledgement, while ${what}`
   )
-  return `${what}: it led nothing after ${ms(ledMs)}, ${ms(onset.worst)} without acknowledgement; then ${rate.toFixed(0)} records/s, at most ${ms(steady.worst)} without`
+  return `${what}: it led nothing after ${ms(ledMs)}, ${ms(onset.worst)} without acknowledgement; then ${rate.toFixed(0)} records/s, at most ${ms(steady.worst)} without${reason === null ? '' : `; ${reason}`}`
 }
 
 async function recovered(stage: DiskStage): Promise<string> {

@@ -9,13 +9,13 @@ import {
   audited,
   awaitAcks,
   calmThenMark,
-  machineIsBusy,
   median,
   ms,
   NODES,
   onCluster,
   othersThan,
   someLeader,
+  watchMachine,
   type Stage
 } from './cluster/stage.ts'
 import { demand, type Scenario } from './scenario.ts'
@@ -42,7 +42,7 @@ export const clusterKill: Scenario = {
   longRounds: 20,
   missing: ({ target }) => (target === 'kafka' ? 'it is about the time of our elections' : null),
   run: context => {
-    const busy = machineIsBusy()
+    const whyNotJudged = watchMachine()
     return onCluster(context, {}, async stage => {
       const { cluster, ledger } = stage
       const gaps: number[] = []
@@ -65,7 +65,8 @@ export const clusterKill: Scenario = {
         )
       }
       const words = `gap: median ${ms(median(gaps))}, worst ${ms(Math.max(...gaps))} over ${gaps.length} kills; elections: median ${ms(median(elections))}, worst ${ms(Math.max(...elections))}`
-      if (busy !== null) return `${words}; ${busy}`
+      const reason = whyNotJudged()
+      if (reason !== null) return `${words}; ${reason}`
       demand(median(gaps) < GAP_MEDIAN_MS_MAX && Math.max(...gaps) < GAP_MS_MAX, words)
       return words
     })

@@ -53,7 +53,7 @@ async function run(context: ScenarioContext): Promise<string> {
       demand(ms < refusalMsMax, `partition ${partition} took ${ms} ms to say anything`)
 
     await ledger.audit()
-    const metadata = await runProgram(kload, ['ready', '-b', peer.bootstrap, '-t', 'ledger', '-within', '5s'])
+    const metadata = await runProgram(kload, ['ready', '-b', peer.bootstrap, '-t', 'ledger', '-within', '20s'])
     demand(metadata.code === 0, `metadata does not work on a full disk: ${metadata.stderr}`)
     demand(await peer.isReady(), 'the broker says that it is not ready')
     demand(members.every(isAlive), 'a process died of the full disk')

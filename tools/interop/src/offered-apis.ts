@@ -6,7 +6,7 @@ export function offeredApis(port: number): Promise<Set<number>> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1' })
     let received = Buffer.alloc(0)
-    socket.setTimeout(5000, () => socket.destroy(new Error(`no ApiVersions answer on port ${port}`)))
+    socket.setTimeout(30_000, () => socket.destroy(new Error(`no ApiVersions answer on port ${port}`)))
     socket.once('error', reject)
     socket.once('connect', () => socket.write(Buffer.from('0000000a0012000000000001ffff', 'hex')))
     socket.on('data', (chunk: Buffer) => {

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ended } from './command.ts'
 
-const readyWithinMs = 30_000
+const readyWithinMs = 120_000
 const shardCount = 2
 
 /** `milena start` in `folder`: passes when it becomes ready and ends with exit code 0 after SIGTERM. */

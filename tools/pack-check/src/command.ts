@@ -8,7 +8,7 @@ export interface Ended {
 }
 
 /** Time (ms) after which a program is killed and counts as failed. */
-const deadlineMs = 300_000
+const deadlineMs = 600_000
 
 /** `file` with `args` in `folder`. Never rejects: a program that cannot start has failed. */
 export function runCommand(file: string, args: readonly string[], folder: string): Promise<Ended> {

@@ -4,6 +4,7 @@
  * the fault ended? Is all that was ever acknowledged still there, once and in order?
  */
 import { availableParallelism, loadavg } from 'node:os'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Ledger } from '../ledger.ts'
 import { demand, type ScenarioContext } from '../scenario.ts'
@@ -108,12 +109,24 @@ export function othersThan({ cluster }: Stage, node: ClusterNode): readonly Clus
 
 /** Tasks a core that wait or run, over the last minute, above which times say more about the machine than about the broker. */
 const LOAD_PER_CORE_MAX = 3
+/** The same for the longest time that this process, which has hardly anything to do, was not given a core, ms. */
+const STALL_MS_MAX = 250
 
-/** Why times are not judged, in words: others use this machine, even before the scenario began. Null when they are. */
-export function machineIsBusy(): string | null {
+/**
+ * Watches the machine from now on. What it returns tells why times are not judged, in words: others use this machine, even before
+ * the scenario began, or it stood still meanwhile, as one does whose host has other guests. Null when they are.
+ */
+export function watchMachine(): () => string | null {
   const [load = 0] = loadavg()
-  if (load <= LOAD_PER_CORE_MAX * availableParallelism()) return null
-  return `the machine is busy with something else (load average ${load.toFixed(1)}), times are not judged`
+  const delays = monitorEventLoopDelay({ resolution: 10 })
+  delays.enable()
+  return () => {
+    const stallMs = delays.max / 1e6
+    if (load > LOAD_PER_CORE_MAX * availableParallelism())
+      return `the machine is busy with something else (load average ${load.toFixed(1)}), times are not judged`
+    if (stallMs > STALL_MS_MAX) return `the machine stood still for ${ms(stallMs)}, times are not judged`
+    return null
+  }
 }
 
 export function median(values: readonly number[]): number {

@@ -4,6 +4,7 @@
  * asking; the broker must answer it as before, keep its processes and stay within its memory.
  */
 import type { Socket } from 'node:net'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive, logEnd, memoryBytes, processTree, startKafka, startMilena, type Peer } from '@milena/bench'
 import type { Random } from '../random.ts'
@@ -19,6 +20,10 @@ const growthBytesMax = 256 * 2 ** 20
 /** A good client's p99 may double, or reach this on a machine that is busy with the attack itself. */
 const goodLatencyMsMax = 250
 const mutationCount = 20_000
+/** A case that hangs hangs every time; one that met a machine that stood still does not. */
+const triesMax = 3
+/** How often the delay of our own loop is sampled, ms; a sample on time has this value. */
+const SAMPLE_MS = 10
 
 /** What the broker says to be compared with what it may say. Null when it is fine. */
 function judge(each: HostileCase, outcome: Outcome): string | null {
@@ -92,6 +97,8 @@ async function besideAGoodClient(
     const members = processTree(peer.rootPid)
     const before = memoryBytes(members).pss
     let peak = before
+    const delays = monitorEventLoopDelay({ resolution: SAMPLE_MS })
+    delays.enable()
     const watch = setInterval(() => (peak = Math.max(peak, memoryBytes(members).pss)), 200)
     const good = await GoodClient.start(port, fetch())
     let words: string
@@ -101,12 +108,15 @@ async function besideAGoodClient(
       clearInterval(watch)
     }
     const underFire = await good.stop()
+    delays.disable()
+    // The attack runs in this process, too: what it waited for itself, to send and to hear, is not the broker's.
+    const ownDelay = 2 * Math.max(0, delays.percentile(99) / 1e6 - SAMPLE_MS)
     demand(members.every(isAlive), 'a process of the broker died')
     const grown = peak - before
-    const figures = `good client p99 ${calmP99.toFixed(1)} ms before, ${underFire.toFixed(1)} ms during; memory +${(grown / 2 ** 20).toFixed(0)} MiB`
+    const figures = `good client p99 ${calmP99.toFixed(1)} ms before, ${underFire.toFixed(1)} ms during, of it at most ${ownDelay.toFixed(1)} ms our own; memory +${(grown / 2 ** 20).toFixed(0)} MiB`
     context.say(figures)
     demand(grown < growthBytesMax, `memory grew by ${(grown / 2 ** 20).toFixed(0)} MiB`)
-    demand(underFire < Math.max(2 * calmP99, goodLatencyMsMax), `the good client suffers: ${figures}`)
+    demand(underFire - ownDelay < Math.max(2 * calmP99, goodLatencyMsMax), `the good client suffers: ${figures}`)
     return `${words}; ${figures}`
   } catch (error) {
     context.say(`end of the broker's log:\n${logEnd(peer.logFile)}`)
@@ -122,7 +132,11 @@ async function runCatalogue(context: ScenarioContext, port: number): Promise<{ c
   for (const each of [...frameCases, ...batchCases, ...readCases, ...topicCases]) {
     if (context.target === 'kafka' && each.notKafka !== undefined) continue
     count++
-    const fault = judge(each, await exchange(port, each.bytes, answerMsMax * (context.target === 'kafka' ? 10 : 1)))
+    const withinMs = answerMsMax * (context.target === 'kafka' ? 10 : 1)
+    let outcome = await exchange(port, each.bytes, withinMs)
+    for (let tries = 1; outcome.kind === 'silent' && tries < triesMax; tries++)
+      outcome = await exchange(port, each.bytes, withinMs)
+    const fault = judge(each, outcome)
     if (fault !== null) faults.push(`${each.name}: ${fault}`)
     const alive = await exchange(port, apiVersions(), answerMsMax * 5)
     demand(alive.kind === 'answer', `after "${each.name}" the broker answers nobody`)
@@ -137,7 +151,7 @@ async function runConnectionCases(port: number): Promise<string[]> {
   demand(golden.kind === 'answer', 'ApiVersions is not answered')
 
   const halfClosed = await open(port)
-  const answer = nextAnswer(halfClosed, 1, answerMsMax)
+  const answer = nextAnswer(halfClosed, 1, 5 * answerMsMax)
   halfClosed.end(apiVersions())
   if ((await answer).kind !== 'answer') faults.push('a client that closes its side after the request gets no answer')
 
@@ -148,7 +162,7 @@ async function runConnectionCases(port: number): Promise<string[]> {
 
   const whole = apiVersions()
   const dribbled = await open(port)
-  const late = nextAnswer(dribbled, 1, 5000)
+  const late = nextAnswer(dribbled, 1, 20_000)
   for (const byte of whole) {
     dribbled.write(Buffer.from([byte]))
     await sleep(1)
