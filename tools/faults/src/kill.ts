@@ -21,7 +21,10 @@ async function killShard(peer: MilenaPeer, random: Random): Promise<string> {
   demand(victim !== undefined, 'the admin API names no shards')
   process.kill(victim.pid, 'SIGKILL')
   for (const other of shards.filter(shard => shard !== victim))
-    demand(await answers(other.port, 10_000), `shard ${other.shard} does not answer while shard ${victim.shard} is down`)
+    demand(
+      await answers(other.port, 10_000),
+      `shard ${other.shard} does not answer while shard ${victim.shard} is down`
+    )
   const from = performance.now()
   for (;;) {
     const now = (await peer.shards().catch(() => [])).find(shard => shard.shard === victim.shard)
