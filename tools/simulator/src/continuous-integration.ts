@@ -38,8 +38,8 @@ const CLUSTER_LIMIT_MS = 6 * 60_000
  * Everything ends within this time, and the seeds leave enough of it to the planted bugs. Two cores of 2026 that do nothing else
  * need 9 minutes, 6 of them for the seeds.
  */
-const LIMIT_MS = 40 * 60_000
-const SEEDS_LIMIT_MS = 25 * 60_000
+const LIMIT_MS = 25 * 60_000
+const SEEDS_LIMIT_MS = 17 * 60_000
 
 /** How often progress is printed. */
 const PROGRESS_MS = 10_000
