@@ -330,6 +330,7 @@ function openPartitionTable(
     now: clock.now,
     clock,
     leaders,
+    metadataRevision: async () => (await controller.ask('catchUp', {}, FINISH_DEADLINE_MS)).revision,
     finishReassignment: moves => controller.ask('finishReassignment', { moves }, FINISH_DEADLINE_MS),
     deleteRecords: (deletion, timeoutMs) => deletions.request(deletion, timeoutMs),
     rackOf:

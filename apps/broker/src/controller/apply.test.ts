@@ -174,15 +174,26 @@ describe('a reassignment', () => {
     version: 1,
     moves: [{ topicId: 'ida', partition: 0, target }]
   })
-  const finish = (target: number[]): Command => ({ ...start(target), type: 'finish-reassignment' }) as Command
-  const partitionOf = (state: ClusterState): unknown => state.topics.get('a')?.partitions[0]
+  const partitionOf = (state: ClusterState) => state.topics.get('a')!.partitions[0]!
+  /** The report of a leader that knows `state`, and found its move at an end. */
+  const finish = (target: number[], state: ClusterState): Command => {
+    const moveRevision = partitionOf(state).moveRevision
+    const moves = [{ topicId: 'ida', partition: 0, target, ...(moveRevision !== undefined && { moveRevision }) }]
+    return { type: 'finish-reassignment', version: 2, moves }
+  }
+  const finished = (state: ClusterState, target: number[]): ClusterState => apply(state, finish(target, state)).state
 
   it('keeps all replicas until it is finished; then nobody founds the group again', () => {
     const moving = apply(placed, start([1000, 2000])).state
-    expect(partitionOf(moving)).toEqual({ replicas: [0, 1000], bootstrapReplicas: [0, 1000], target: [1000, 2000] })
+    expect(partitionOf(moving)).toEqual({
+      replicas: [0, 1000],
+      bootstrapReplicas: [0, 1000],
+      target: [1000, 2000],
+      moveRevision: moving.revision
+    })
     expect(moving.reassigning.get('ida')).toEqual([0])
     expect(replicasOnNode(moving, 2)).toEqual([{ topicId: 'ida', partition: 0 }])
-    const done = apply(moving, finish([1000, 2000])).state
+    const done = finished(moving, [1000, 2000])
     expect(partitionOf(done)).toEqual({ replicas: [1000, 2000], bootstrapReplicas: [] })
     expect(done.reassigning.size).toBe(0)
   })
@@ -192,7 +203,7 @@ describe('a reassignment', () => {
     version: 1,
     partitions: [{ topicId: 'ida', partition: 0 }]
   }
-  const hostsOf = (state: ClusterState): readonly number[] => replicaHosts(state.topics.get('a')!.partitions[0]!)
+  const hostsOf = (state: ClusterState): readonly number[] => replicaHosts(partitionOf(state))
 
   it('is cancelled; whoever it went to keeps a replica until the voters are known to be the old ones', () => {
     const moving = apply(placed, start([1000, 2000])).state
@@ -201,9 +212,8 @@ describe('a reassignment', () => {
     expect(hostsOf(cancelled.state)).toEqual([0, 1000, 2000])
     expect(cancelled.state.reassigning.size).toBe(0)
     expect(apply(cancelled.state, cancel).result).toEqual({ type: 'cancel-reassignment', changed: [] })
-    expect(apply(cancelled.state, finish([1000, 2000])).result).toMatchObject({ changed: [] })
-    const back = apply(cancelled.state, finish([0, 1000])).state
-    expect(partitionOf(back)).toEqual({ replicas: [0, 1000], bootstrapReplicas: [] })
+    expect(apply(cancelled.state, finish([1000, 2000], cancelled.state)).result).toMatchObject({ changed: [] })
+    expect(partitionOf(finished(cancelled.state, [0, 1000]))).toEqual({ replicas: [0, 1000], bootstrapReplicas: [] })
   })
 
   it('that takes the place of another keeps replicas where that one went, too', () => {
@@ -212,14 +222,46 @@ describe('a reassignment', () => {
     expect(hostsOf(second)).toEqual([0, 1000, 1, 2000])
     const third = apply(second, start([1000, 0])).state
     expect(partitionOf(third)).toMatchObject({ replicas: [1000, 0], leaving: [2000, 1] })
-    expect(partitionOf(apply(second, finish([1])).state)).toEqual({ replicas: [1], bootstrapReplicas: [] })
+    expect(partitionOf(finished(second, [1]))).toEqual({ replicas: [1], bootstrapReplicas: [] })
   })
 
   it('is not finished by the report of an earlier one', () => {
-    const moving = apply(apply(placed, start([1000, 2000])).state, start([0, 2000])).state
-    const late = apply(moving, finish([1000, 2000]))
+    const before = apply(placed, start([1000, 2000])).state
+    const moving = apply(before, start([0, 2000])).state
+    const late = apply(moving, finish([1000, 2000], before))
     expect(late.result).toEqual({ type: 'finish-reassignment', changed: [] })
     expect(partitionOf(late.state)).toEqual(partitionOf(moving))
+  })
+
+  it('is not finished by the report of an earlier one to the same brokers, started or given up', () => {
+    const rounds = [start([2000]), cancel, start([2000]), cancel, start([2000])]
+    const states: ClusterState[] = []
+    for (const command of rounds) states.push(apply(states.at(-1) ?? placed, command).state)
+    for (const [i, state] of states.entries()) {
+      const target = i % 2 === 0 ? [2000] : [0, 1000]
+      for (const [j, earlier] of states.entries()) {
+        const late = apply(state, finish(target, earlier))
+        expect(late.result).toMatchObject({ changed: i === j ? [{ topicId: 'ida', partition: 0 }] : [] })
+        if (i !== j) expect(hostsOf(late.state).toSorted()).toEqual([0, 1000, 2000])
+      }
+    }
+  })
+
+  it('is not finished by a report of before an unclean recovery', () => {
+    const moving = apply(placed, start([2000])).state
+    const recoveries = [{ topicId: 'ida', partition: 0, number: 1, survivor: 1000, term: 1000 }]
+    const recovered = apply(moving, { type: 'recover-partitions', version: 1, recoveries }).state
+    expect(partitionOf(recovered).moveRevision).toBeUndefined()
+    const again = apply(recovered, start([2000])).state
+    expect(apply(again, finish([2000], moving)).result).toMatchObject({ changed: [] })
+  })
+
+  it('is finished by reports without a revision in logs of brokers that wrote none', () => {
+    const moving = apply(placed, start([1000, 2000])).state
+    const moves = [{ topicId: 'ida', partition: 0, target: [1000, 2000] }]
+    expect(apply(moving, { type: 'finish-reassignment', version: 2, moves }).result).toMatchObject({ changed: [] })
+    const done = apply(moving, { type: 'finish-reassignment', version: 1, moves }).state
+    expect(partitionOf(done)).toEqual({ replicas: [1000, 2000], bootstrapReplicas: [] })
   })
 
   it('that only changes the order is done at once', () => {

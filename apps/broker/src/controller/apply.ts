@@ -63,10 +63,12 @@ function change(state: ClusterState, command: Command): Step {
         startMove(state, partition, target)
       )
     case 'finish-reassignment':
-      return reassign(state, command.type, command.moves, (partition, { target }) => finishMove(partition, target))
+      return reassign(state, command.type, command.moves, (partition, move) =>
+        command.version === 1 || move.moveRevision === partition.moveRevision ? finishMove(partition, move) : undefined
+      )
     case 'cancel-reassignment':
       return reassign(state, command.type, command.partitions, partition =>
-        partition.target === undefined ? undefined : givenUp(partition, partition.replicas)
+        partition.target === undefined ? undefined : givenUp(state, partition, partition.replicas)
       )
     case 'recover-partitions':
       return reassign(state, command.type, command.recoveries, recover)
@@ -212,20 +214,28 @@ function startMove(state: ClusterState, partition: PartitionState, target: Move[
   if (target.length === 0 || target.some(id => !state.nodes.has(nodeOf(id)))) return undefined
   if (new Set(target.map(nodeOf)).size !== target.length) return undefined
   // The same replicas in another order: only the preferred leader changes, and there is nothing to move.
-  if (sameMembers(target, partition.replicas)) return { ...givenUp(partition, target), replicas: target }
-  return { ...givenUp(partition, target), target }
+  if (sameMembers(target, partition.replicas)) return { ...givenUp(state, partition, target), replicas: target }
+  return { ...givenUp(state, partition, target), target, moveRevision: revisionOfNext(state) }
 }
 
-/** Ends the move under way, which may have gone so far that only its target has voters. `goal`: where the partition goes now. */
-function givenUp(partition: PartitionState, goal: readonly number[]): PartitionState {
-  const { target = [], leaving = [], ...kept } = partition
+/**
+ * Ends the move under way, which may have gone so far that only its target has voters. `goal`: where the partition goes now.
+ *
+ * Invariant: whoever can have a vote is a host. So brokers leave that set only when the leader reports this very move, not an
+ * earlier one to the same brokers.
+ */
+function givenUp(state: ClusterState, partition: PartitionState, goal: readonly number[]): PartitionState {
+  const { target = [], leaving = [], moveRevision: _, ...kept } = partition
   const left = [...new Set([...leaving, ...target])].filter(id => !kept.replicas.includes(id) && !goal.includes(id))
-  return left.length === 0 ? kept : { ...kept, leaving: left }
+  return left.length === 0 ? kept : { ...kept, leaving: left, moveRevision: revisionOfNext(state) }
 }
+
+/** Revision of the state that the command being applied leads to. */
+const revisionOfNext = (state: ClusterState): number => state.revision + 1
 
 /** The group's voters are `target`: where a move went, or where the partition stays after moves that were given up. */
-function finishMove(partition: PartitionState, target: Move['target']): PartitionState | undefined {
-  const { target: wanted, leaving, ...kept } = partition
+function finishMove(partition: PartitionState, { target }: Move): PartitionState | undefined {
+  const { target: wanted, leaving, moveRevision: _, ...kept } = partition
   const goal = wanted ?? (leaving && kept.replicas)
   if (goal === undefined || String(goal) !== String(target)) return undefined
   return { ...kept, replicas: target, bootstrapReplicas: [] }

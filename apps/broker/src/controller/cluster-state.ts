@@ -77,6 +77,11 @@ export interface PartitionState {
    */
   readonly leaving?: readonly number[]
   /**
+   * Which move: the revision of the command that set `target`, or gave it up. Present with `target` or `leaving`; no other move of
+   * the partition has the same. A report that names another one is of an earlier move and says nothing about the voters now.
+   */
+  readonly moveRevision?: number
+  /**
    * Records below were deleted on request; absent: none. Each replica drops them once it knows them to be committed. An unclean
    * recovery takes it away: what its survivor holds counts, and may end before.
    */

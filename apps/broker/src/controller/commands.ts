@@ -15,6 +15,12 @@ export interface Move extends PartitionKey {
   readonly target: readonly number[]
 }
 
+/** A move whose target has the votes now, as the partition's leader reports it. */
+export interface FinishedMove extends Move {
+  /** `PartitionState.moveRevision` of what the leader did; absent from brokers that did not know it. */
+  readonly moveRevision?: number
+}
+
 /** A partition that lost its quorum, and how it goes on. */
 export interface Recovery extends PartitionKey, PartitionRecovery {}
 
@@ -66,8 +72,11 @@ export type Command =
   | { readonly type: 'set-configs'; readonly version: 1 | 2; readonly changes: readonly ConfigChange[] }
   /** Replaces the target of a partition that is being reassigned already. */
   | { readonly type: 'start-reassignment'; readonly version: 1; readonly moves: readonly Move[] }
-  /** Its group's voters are the target now. Nothing when the target is another one by then. */
-  | { readonly type: 'finish-reassignment'; readonly version: 1; readonly moves: readonly Move[] }
+  /**
+   * Its group's voters are the target now. Nothing when it goes elsewhere by then, or (from version 2 of the command on) when it is
+   * another move, of the same target too: the voters may have been others in between.
+   */
+  | { readonly type: 'finish-reassignment'; readonly version: 1 | 2; readonly moves: readonly FinishedMove[] }
   | { readonly type: 'cancel-reassignment'; readonly version: 1; readonly partitions: readonly PartitionKey[] }
   /** An operator gives up what lost replicas held. Nothing for a partition whose next recovery has another number. */
   | { readonly type: 'recover-partitions'; readonly version: 1; readonly recoveries: readonly Recovery[] }
@@ -96,7 +105,7 @@ export type CommandResult =
   | { readonly type: 'allocate-producer-ids'; readonly firstId: number; readonly count: number }
 
 /** Newest versions that this broker knows, of commands that have more than one. */
-const NEWEST_VERSIONS: Partial<Record<Command['type'], number>> = { 'set-configs': 2 }
+const NEWEST_VERSIONS: Partial<Record<Command['type'], number>> = { 'set-configs': 2, 'finish-reassignment': 2 }
 
 export function encodeCommand(command: Command): Uint8Array {
   return Buffer.from(JSON.stringify(command))

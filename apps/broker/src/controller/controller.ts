@@ -82,7 +82,7 @@ export class Controller {
       removeNode: ({ nodeId }) => this.#changeNode({ type: 'remove-node', version: 1, nodeId }),
       alterReassignments: request => this.#alterReassignments(request),
       finishReassignment: ({ moves }) =>
-        this.commit('finish-reassignment', () => ({ type: 'finish-reassignment', version: 1, moves })),
+        this.commit('finish-reassignment', () => ({ type: 'finish-reassignment', version: 2, moves })),
       deleteRecords: ({ deletions }) =>
         this.commit('delete-records', () => ({ type: 'delete-records', version: 1, deletions })),
       alterConfigs: request => this.#alterConfigs(request),
@@ -91,7 +91,7 @@ export class Controller {
         this.commit('set-configs', () => {
           return { type: 'set-configs', version: 1, changes: [{ resource: { type: 'cluster' }, set, unset }] }
         }),
-      catchUp: () => this.inTurn(() => Promise.resolve({})),
+      catchUp: () => this.inTurn(() => Promise.resolve({ revision: this.#log.state.revision })),
       describeQuorum: () =>
         this.inTurn(() => Promise.resolve(quorumView(this.#log.quorum(), this.#log.state, this.#clock)))
     }

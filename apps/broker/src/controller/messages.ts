@@ -25,7 +25,7 @@ import {
   type NodeMode,
   type StateSnapshot
 } from './cluster-state.ts'
-import type { Deletion, Move, Recovery } from './commands.ts'
+import type { Deletion, FinishedMove, Recovery } from './commands.ts'
 
 /** Services over the mesh: of each node's shard 0, and of every shard. */
 export const meshServices = {
@@ -110,7 +110,10 @@ export interface ControllerRequests {
     }
     readonly answer: PartitionResults
   }
-  readonly finishReassignment: { readonly request: { readonly moves: readonly Move[] }; readonly answer: object }
+  readonly finishReassignment: {
+    readonly request: { readonly moves: readonly FinishedMove[] }
+    readonly answer: object
+  }
   readonly alterConfigs: {
     readonly request: { readonly alterations: readonly ConfigAlteration[]; readonly validateOnly: boolean }
     readonly answer: readonly ConfigAlterationResult[]
@@ -124,8 +127,8 @@ export interface ControllerRequests {
     readonly request: { readonly set: Readonly<Record<string, string>>; readonly unset: readonly string[] }
     readonly answer: object
   }
-  /** Changes nothing: the answer comes when the asking node knows all that was committed before it asked. */
-  readonly catchUp: { readonly request: object; readonly answer: object }
+  /** Changes nothing: the answer comes when the asking node knows all that was committed before it asked. `revision`: of that. */
+  readonly catchUp: { readonly request: object; readonly answer: { readonly revision: number } }
   readonly describeQuorum: { readonly request: object; readonly answer: QuorumView }
 }
 

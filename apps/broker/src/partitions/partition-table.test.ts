@@ -49,6 +49,7 @@ async function setUp(state: ClusterState): Promise<{ table: PartitionTable; remo
     remote: () => undefined,
     leaders: { announce: () => undefined, resign: () => undefined, forget: () => undefined },
     finishReassignment: () => Promise.resolve(),
+    metadataRevision: () => Promise.resolve(0),
     deleteRecords: () => Promise.resolve(false),
     rackOf: undefined
   })

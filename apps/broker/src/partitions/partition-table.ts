@@ -14,7 +14,7 @@ import {
   type PartitionState,
   type TopicState
 } from '../controller/cluster-state.ts'
-import type { Move } from '../controller/commands.ts'
+import type { FinishedMove } from '../controller/commands.ts'
 import type { GroupRequest, ReplicaHost } from '../replication/contract.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import { LiveSettings } from '../settings/dynamic-settings.ts'
@@ -49,7 +49,9 @@ export interface PartitionTableOptions {
   readonly remote: RemotePartitions
   readonly leaders: LeadershipSink
   /** Tells the controller that these targets are reached. */
-  readonly finishReassignment: (moves: readonly Move[]) => Promise<unknown>
+  readonly finishReassignment: (moves: readonly FinishedMove[]) => Promise<unknown>
+  /** Revision of the metadata as of this call, or later; `state` has it by then, or soon. Rejects when nobody can say. */
+  readonly metadataRevision: () => Promise<number>
   /** See `PartitionContext`. */
   readonly deleteRecords: PartitionContext['deleteRecords']
   /** Rack of a broker, '' when it has none; undefined: clients are not sent to followers nearby. */
@@ -94,6 +96,8 @@ export class PartitionTable implements PartitionsPort {
     this.#reporter = new LeadershipReporter(options.leaders)
     this.#changes = new ReplicaChanges({
       placementOf: (topicId, partition) => options.state().topicsById.get(topicId)?.partitions[partition],
+      revision: () => options.state().revision,
+      newestRevision: options.metadataRevision,
       finish: options.finishReassignment,
       after: (delayMs, callback) => options.clock.after(delayMs, callback)
     })

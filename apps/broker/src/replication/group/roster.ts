@@ -23,11 +23,18 @@ export interface RosterGroup {
   watchChange(): void
 }
 
+interface PendingChange {
+  readonly change: MembershipChange
+  /** It is given up with the leadership that it began under: the next one may be wanted for something else. */
+  readonly term: number
+  readonly resolve: (done: boolean) => void
+}
+
 export class Roster {
   readonly #group: RosterGroup
   /** Replicas that said that they wait to be added, by broker. */
   readonly #joined = new Map<BrokerId, ReplicaId>()
-  #change: { readonly change: MembershipChange; readonly resolve: (done: boolean) => void } | undefined
+  #change: PendingChange | undefined
   /** The membership is committed. */
   membershipCertain = true
 
@@ -39,7 +46,7 @@ export class Roster {
   change(targets: ReplicaTargets): Promise<boolean> {
     this.giveUp()
     return new Promise(resolve => {
-      this.#change = { change: new MembershipChange(targets), resolve }
+      this.#change = { change: new MembershipChange(targets), term: this.#group.node.term, resolve }
       this.#group.watchChange()
     })
   }
@@ -83,7 +90,7 @@ export class Roster {
     if (pending === undefined) return false
     const { node } = this.#group
     const done = pending.change.advance({
-      leads: node.roleKind === 'leader',
+      leads: node.roleKind === 'leader' && node.term === pending.term,
       membership: node.membership,
       membershipCertain: this.membershipCertain,
       commitIndex: node.commitIndex,
