@@ -43,6 +43,7 @@ export class Admin extends Client {
       () => this.#deleteTopic(),
       () => this.#reassign(),
       () => this.#reassign(),
+      () => this.#waver(),
       () => this.#electPreferred(),
       () => this.#transfer(),
       () => this.#maintain()
@@ -89,18 +90,41 @@ export class Admin extends Client {
   async #reassign(): Promise<void> {
     const topic = this.#anyTopic()
     if (topic === undefined) return
+    const replicas = this.random.chance(0.1) ? null : this.#anyReplicas()
+    await this.#alterReassignment(topic, this.random.below(topic.partitionCount), replicas)
+  }
+
+  /** The same move again and again, given up each time when it has just begun, is half done, or has just ended. */
+  async #waver(): Promise<void> {
+    const topic = this.#anyTopic()
+    if (topic === undefined) return
+    const partition = this.random.below(topic.partitionCount)
+    const replicas = this.#anyReplicas()
+    const patienceMs = this.random.pick([5, 100, 600])
+    for (let round = this.random.pick([2, 3, 5]); round > 0; round--) {
+      await this.#alterReassignment(topic, partition, replicas)
+      await this.sleep(this.random.exponential(patienceMs))
+      await this.#alterReassignment(topic, partition, this.random.chance(0.9) ? null : this.#anyReplicas())
+      await this.sleep(this.random.exponential(patienceMs))
+    }
+  }
+
+  #anyReplicas(): readonly number[] {
     const nodes = this.random.shuffled(this.#nodes.filter(({ nodeId }) => nodeId !== undefined))
-    const replicas = nodes
+    return nodes
       .slice(0, this.random.pick(this.#replicaCounts))
       .map(({ nodeId, shards }) => (nodeId ?? 0) * 1000 + this.random.below(shards.length))
-    const partitionIndex = this.random.below(topic.partitionCount)
-    const cancels = this.random.chance(0.1)
-    const partitions = [{ partitionIndex, replicas: cancels ? null : replicas }]
-    this.trace('reassign', `${topic.name}-${partitionIndex} ${cancels ? 'as it was' : replicas.join(' ')}`)
+  }
+
+  /** `replicas`: null gives up the move that is under way. */
+  async #alterReassignment(topic: TopicHistory, partition: number, replicas: readonly number[] | null): Promise<void> {
+    const name = `${topic.name}-${partition}`
+    this.trace('reassign', `${name} ${replicas?.join(' ') ?? 'as it was'}`)
+    const partitions = [{ partitionIndex: partition, replicas: replicas === null ? null : [...replicas] }]
     const request = { timeoutMs: DEADLINE_MS, topics: [{ name: topic.name, partitions }] }
     const answer = await this.askAny(apis.alterPartitionReassignments, 1, request)
     const code = answer?.message.responses[0]?.partitions[0]?.errorCode
-    this.trace('reassigned', `${topic.name}-${partitionIndex} ${code === undefined ? 'no answer' : nameOf(code)}`)
+    this.trace('reassigned', `${name} ${code === undefined ? 'no answer' : nameOf(code)}`)
     const refusals = [errorCode('NO_REASSIGNMENT_IN_PROGRESS'), errorCode('INVALID_REPLICA_ASSIGNMENT')]
     if (code === undefined || code === 0 || isPassing(code) || refusals.includes(code)) return
     this.unexpected(`a reassignment of ${topic.name}`, code)

@@ -1,6 +1,6 @@
 /**
  * P42, what must be so once faults are over: every shard answers, every partition has a leader, takes writes and has all its
- * replicas in sync, nothing moves any more, all copies of the metadata agree. Then every partition is read from its beginning.
+ * replicas in sync, nothing moves any more and nothing is left of moves, all copies of the metadata agree. Then every partition is read from its beginning.
  */
 import { toSnapshot } from '@milena/broker/testing'
 import type { World } from '../world/world.ts'
@@ -97,6 +97,10 @@ export class Recovery {
       if ((process?.open.metadata.reassigning.size ?? 0) > 0) return 'replicas still move'
       for (const { nodeId, mode } of process?.open.metadata.nodes.values() ?? []) {
         if (mode === 'decommissioning') return `node ${nodeId} is asked to leave and has not left`
+      }
+      for (const { name, partitions } of process?.open.metadata.topics.values() ?? []) {
+        const kept = partitions.findIndex(({ leaving }) => leaving !== undefined)
+        if (kept >= 0) return `${partitions[kept]?.leaving?.join(' ')} keep what a move of ${name}-${kept} gave them`
       }
     }
     return undefined
