@@ -2,12 +2,14 @@
  * The part of the admin API that is about the cluster; any node answers.
  *
  *   GET  /v1/cluster                          nodes, shards, leaders, what is unhealthy, which balancers run
- *   POST /v1/nodes/:id/decommission           moves its replicas away, then removes it; ?dryRun=true shows the plan only
+ *   POST /v1/nodes/:id/decommission           moves its replicas away, then removes it; ?dryRun=true shows the plan only. Asked
+ *                                             again: what is left to move, what cannot (stuck), and what waits for whom (waits)
  *   POST /v1/nodes/:id/recommission           stops that; replicas that have moved stay where they are
  *   POST /v1/nodes/:id/maintenance            ?on=true: it leads nothing until ?on=false
  *   GET  /v1/balancers/:kind                  kind leaders or partitions: whether it runs and what it would do next
  *   POST /v1/balancers/:kind/pause, /resume   for the whole cluster
- *   GET  /v1/reassignments                    partitions that move, and how far they are
+ *   GET  /v1/reassignments                    partitions that move, and how far they are; brokers that keep replicas after moves
+ *                                             that were given up, until the leader says who votes
  *   POST /v1/reassignments/cancel             all of them
  *   POST /v1/partitions/:topic/:n/leader      ?broker=ID: hands leadership to that replica
  *   GET  /v1/recovery                         partitions without a quorum: what is left, what an unclean recovery would cost;

@@ -5,9 +5,16 @@
  * Plans shown by a dry run are made from the same state and by the same functions as what is done; load may have moved when it
  * is done.
  */
-import { planBalance, planEvacuation, replicaCountOf, type PlannedMove } from '../controller/balance-plan.ts'
+import {
+  planBalance,
+  planEvacuation,
+  planGivenUp,
+  planWaits,
+  replicaCountOf,
+  type PlannedMove
+} from '../controller/balance-plan.ts'
 import { isEnabled, movesUnderWay } from '../controller/cluster-keeper.ts'
-import { brokersOf, nodeOf, type ClusterState, type NodeState } from '../controller/cluster-state.ts'
+import { brokersOf, nodeOf, type ClusterState, type NodeState, type TopicState } from '../controller/cluster-state.ts'
 import { CONTROLLER_LOG_NAME } from '../controller/command-log.ts'
 import type { ControllerClient } from '../controller/controller-client.ts'
 import type { MetadataReplica } from '../controller/metadata-replica.ts'
@@ -72,7 +79,7 @@ export class ClusterOperations {
       maintenance: ({ nodeId, on }) => this.#maintenance(nodeId, on),
       balancer: ({ kind, enabled }) => this.#switch(kind, enabled),
       balancePlan: ({ kind }) => Promise.resolve(this.#plan(kind)),
-      reassignments: () => Promise.resolve({ reassignments: this.#moving() }),
+      reassignments: () => Promise.resolve({ reassignments: this.#moving(), givenUp: this.#givenUp() }),
       cancelReassignments: () => this.#cancelAll(),
       recoveryPlan: scope => this.#options.recovery.plan(scope),
       recover: ({ plan, ...scope }) => this.#options.recovery.execute(scope, plan),
@@ -134,8 +141,7 @@ export class ClusterOperations {
         partitions++
         const name = `${topic.name}-${number}`
         const leadership = this.#options.cluster.leadershipOf(topic, number)
-        const leader = leadership?.leader ?? -1
-        if (leader < 0 || !this.#options.cluster.isReachable(leader)) problems.leaderless.push(name)
+        if (!this.#isLed(topic, number)) problems.leaderless.push(name)
         else if (placement.replicas.some(id => leadership?.inSync.includes(id) !== true)) {
           problems.underReplicated.push(name)
         }
@@ -153,6 +159,12 @@ export class ClusterOperations {
     }
   }
 
+  #isLed(topic: TopicState, partition: number): boolean {
+    const { cluster } = this.#options
+    const leader = cluster.leadershipOf(topic, partition)?.leader ?? -1
+    return leader >= 0 && cluster.isReachable(leader)
+  }
+
   #leadCounts(): Map<number, number> {
     const counts = new Map<number, number>()
     for (const topic of this.#state.topics.values()) {
@@ -167,12 +179,15 @@ export class ClusterOperations {
   async #decommission(nodeId: number, dryRun: boolean): Promise<object> {
     const node = this.#node(nodeId)
     const plan = planEvacuation(this.#state, nodeId, this.#down)
+    const waits = planWaits(this.#state, nodeId, (topic, partition) => this.#isLed(topic, partition))
     const shown = {
       nodeId,
       dryRun,
       moveCount: plan.moves.length,
       moves: plan.moves.slice(0, SHOWN_MAX).map(showMove),
       stuck: plan.stuck.slice(0, SHOWN_MAX),
+      waitCount: waits.length,
+      waits: waits.slice(0, SHOWN_MAX),
       possible: plan.stuck.length === 0
     }
     if (dryRun) return shown
@@ -239,6 +254,13 @@ export class ClusterOperations {
         const inSync = this.#options.cluster.leadershipOf(topic, partition)?.inSync ?? []
         return [{ topic: topic.name, partition, replicas, target, arrived: target.filter(id => inSync.includes(id)) }]
       })
+    })
+  }
+
+  #givenUp(): object[] {
+    return planGivenUp(this.#state).map(({ topic, partition, placement: { replicas, target = replicas, leaving } }) => {
+      const leader = this.#isLed(topic, partition) ? this.#options.cluster.leadershipOf(topic, partition)?.leader : null
+      return { topic: topic.name, partition, replicas: target, leaving, leader }
     })
   }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { apply } from './apply.ts'
-import { planBalance, planEvacuation, replicaCountOf, type PlannedMove } from './balance-plan.ts'
+import { planBalance, planEvacuation, planWaits, replicaCountOf, type PlannedMove } from './balance-plan.ts'
 import { wantedReplicas } from './cluster-keeper.ts'
 import { brokersOf, emptyState, nodeOf, type ClusterState, type NodeDescription } from './cluster-state.ts'
 import type { Command } from './commands.ts'
@@ -125,6 +125,45 @@ describe('an evacuation', () => {
     )
     for (const { replicas, target } of planEvacuation(state, 0).moves) {
       expect(target.filter(id => !replicas.includes(id)).map(nodeOf)).toEqual([1])
+    }
+  })
+})
+
+describe('a node that is not empty although nothing is left to move', () => {
+  const key = { topicId: 'id-t', partition: 0 }
+  const state = withTopic(cluster(node(0), node(1), node(2), node(3)), 't', 1, 1)
+  const [home = 0] = allReplicas(state)[0] ?? []
+  const away = nodeOf(home) === 3 ? 2000 : 3000
+  const moving = run(state, { type: 'start-reassignment', version: 1, moves: [{ ...key, target: [away] }] })
+  const givenUp = run(moving, { type: 'cancel-reassignment', version: 1, partitions: [key] })
+
+  it('waits for moves away from it', () => {
+    const { moves, stuck } = planEvacuation(moving, nodeOf(home))
+    expect([...moves, ...stuck]).toEqual([])
+    const [wait] = planWaits(moving, nodeOf(home), () => true)
+    expect(wait).toMatchObject({ topic: 't', partition: 0 })
+    expect(wait?.reason).toBe(
+      `it moves to ${away}; broker ${home} keeps its replica until the leader says that others have the votes`
+    )
+  })
+
+  it('waits for leaders to take votes back after moves that were given up, and says so when there is none', () => {
+    expect(planEvacuation(givenUp, nodeOf(away))).toEqual({ moves: [], stuck: [] })
+    expect(replicaCountOf(givenUp, nodeOf(away))).toBe(1)
+    const [led] = planWaits(givenUp, nodeOf(away), () => true)
+    expect(led?.reason).toMatch(/a move to broker \d+ was given up.* until the leader says/)
+    const [wait] = planWaits(givenUp, nodeOf(away), () => false)
+    expect(wait?.reason).toMatch(/a move to broker \d+ was given up.*no leader can say who has the votes/)
+  })
+
+  it('waits for nothing where it has nothing, and not for what it is to keep', () => {
+    for (const [nodeId, of] of [
+      [away, state],
+      [home, state],
+      [away, moving],
+      [home, givenUp]
+    ] as const) {
+      expect(planWaits(of, nodeOf(nodeId), () => true)).toEqual([])
     }
   })
 })

@@ -162,6 +162,37 @@ function rank(nodes: readonly NodeState[], counts: ReadonlyMap<number, number>):
     .sort((a, b) => a.count - b.count || a.id - b.id)
 }
 
+/**
+ * What a node keeps although it should be elsewhere already, and what that waits for. `isLed`: the partition has a leader, which
+ * alone can say who votes; where it cannot, nobody's replica may go.
+ */
+export function planWaits(
+  state: ClusterState,
+  nodeId: number,
+  isLed: (topic: TopicState, partition: number) => boolean
+): StuckReplica[] {
+  return [...partitionsOf(state)].flatMap(({ topic, partition, placement }) => {
+    const { replicas, target, leaving = [] } = placement
+    const isHere = (id: number): boolean => nodeOf(id) === nodeId
+    const kept = replicaHosts(placement).find(isHere)
+    if (kept === undefined || (target ?? replicas).some(isHere)) return []
+    const what = leaving.includes(kept)
+      ? `a move to broker ${kept} was given up, and the votes may be there already`
+      : `it moves to ${target?.join(', ')}`
+    const until = isLed(topic, partition)
+      ? `broker ${kept} keeps its replica until the leader says that others have the votes`
+      : `no leader can say who has the votes: broker ${kept} keeps its replica until the partition has one again, or is recovered (GET /v1/recovery)`
+    return [{ topic: topic.name, partition, reason: `${what}; ${until}` }]
+  })
+}
+
+/** Partitions with brokers that keep replicas after moves that were given up. */
+export function planGivenUp(
+  state: ClusterState
+): { topic: TopicState; partition: number; placement: PartitionState }[] {
+  return [...partitionsOf(state)].filter(({ placement }) => placement.leaving !== undefined)
+}
+
 /** Replicas that a node still keeps, those of moves under way included. */
 export function replicaCountOf(state: ClusterState, nodeId: number): number {
   let count = 0
