@@ -117,6 +117,7 @@ export class Recovery {
     const { trace } = this.#world
     if (!trace.printing) return
     trace.line(name, 'metadata', JSON.stringify(toSnapshot(open.metadata).topics))
+    trace.line(name, 'store', JSON.stringify(open.store.status()))
     for (const [groupName, group] of open.replicas.groups) {
       const { role, term, leader, committedOffset, membership, log, inSync } = group
       const { flushedOffset, endOffset } = log
@@ -134,8 +135,7 @@ export class Recovery {
       (error: unknown) => this.#world.fail(error instanceof Error ? error : new Error(String(error)))
     )
     while (!isDone) {
-      if (this.#world.nowMs > endMs)
-        this.#world.violated('liveness', `it takes longer than ${limitMs} ms until ${what}`)
+      if (this.#world.nowMs > endMs) this.#fail(`it takes longer than ${limitMs} ms until ${what}`)
       await this.#world.runWithPromises(this.#world.nowMs + LOOK_MS)
     }
   }
