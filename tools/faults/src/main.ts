@@ -17,6 +17,7 @@ import { buildKload, missingForGo, repositoryDir } from '@milena/bench'
 import { exitOnSignals } from './at-exit.ts'
 import { clusterDiskFull, clusterPowerLoss, clusterSlowDisk } from './cluster-disks.ts'
 import { clusterCut, clusterKill, clusterPause } from './cluster-faults.ts'
+import { clusterMoves } from './cluster-moves.ts'
 import { diskFull } from './disk-full.ts'
 import { hostileConnections, hostileInput } from './hostile/hostile.ts'
 import { kill } from './kill.ts'
@@ -26,7 +27,7 @@ import type { Scenario } from './scenario.ts'
 
 const scenarios: readonly Scenario[] = [
   ...[kill, powerLoss, failedFlush, diskFull, hostileInput, hostileConnections],
-  ...[clusterKill, clusterPause, clusterCut, clusterPowerLoss, clusterDiskFull, clusterSlowDisk]
+  ...[clusterKill, clusterPause, clusterCut, clusterMoves, clusterPowerLoss, clusterDiskFull, clusterSlowDisk]
 ]
 
 const { values: flags } = parseArgs({
