@@ -1,7 +1,7 @@
 /**
  * Moving leadership on purpose: to preferred replicas when somebody asks (ElectLeaders) or after a while by itself, to any
- * replica when an operator says so, and away from a node in maintenance or a shard whose disk is full. The shard that leads hands
- * over; nothing is lost or refused that a client would not retry.
+ * replica when an operator says so, and away from a node in maintenance or a shard whose disk is full or slow. The shard that leads
+ * hands over; nothing is lost or refused that a client would not retry.
  */
 import { MeshError } from '@milena/shard-scheduler'
 import { isEnabled } from '../controller/cluster-keeper.ts'
@@ -11,6 +11,7 @@ import type { ReplicaHost } from '../replication/contract.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { LeaderTable } from './leader-table.ts'
 import type { ShardCalls } from './shard-calls.ts'
+import { SLOW_DISK_LOOK_MS, SlowDisk } from './slow-disk.ts'
 
 const TRANSFER_SERVICE = 'partition.transfer-leadership'
 /** Leaders that a shard hands back in one look, so that clients do not all turn at once. */
@@ -20,6 +21,8 @@ const DRAIN_MS = 10_000
 /** How often a shard looks whether its store takes appends, and tries again to give up leadership that nobody could take, ms. */
 const LOOK_MS = 500
 const LEADER_POLL_MS = 5
+/** A preferred leader must have held all that was committed so lately, ms, to be handed leadership: it may have a slow disk. */
+const CAUGHT_UP_MS = 1_000
 
 export type TransferOutcome = 'done' | 'notLeader' | 'failed'
 
@@ -48,6 +51,10 @@ export class Elections {
   readonly #options: ElectionsOptions
   #cancelTimer: (() => void) | undefined
   #cancelLook: (() => void) | undefined
+  readonly #slowDisk = new SlowDisk()
+  #cancelDiskLook: (() => void) | undefined
+  /** It hands over because of its disk. */
+  #leaving = false
   /** Why this shard leads nothing, if so. */
   #resting: 'maintenance' | 'disk full' | undefined
   #closed = false
@@ -60,10 +67,12 @@ export class Elections {
     options.replica.onState(next => this.#followMode(next))
     this.#schedule()
     this.#look()
+    this.#watchDisk()
   }
 
   close(): void {
     this.#closed = true
+    this.#cancelDiskLook?.()
     this.#cancelTimer?.()
     this.#cancelLook?.()
   }
@@ -127,7 +136,7 @@ export class Elections {
   async #handBack(): Promise<void> {
     const { settings, replica, calls, log } = this.#options
     if (!isEnabled(replica.state, settings, 'auto.leader.rebalance.enable')) return
-    const wanted = this.wanted(calls.self)
+    const wanted = this.wanted(calls.self).filter(({ group, target }) => this.#isCaughtUp(group, target))
     if (wanted.length === 0) return
     const outcomes: Record<TransferOutcome, number> = { done: 0, notLeader: 0, failed: 0 }
     for (const { topic, partition, group, target } of wanted.slice(0, TRANSFERS_PER_LOOK)) {
@@ -137,6 +146,14 @@ export class Elections {
       log.debug({ topic, partition, target, outcome }, 'leadership handed to the preferred replica')
     }
     log.info({ wanted: wanted.length, ...outcomes }, 'leadership handed to preferred replicas')
+  }
+
+  /** A follower of a group that is led here keeps up, to within moments. */
+  #isCaughtUp(group: string, follower: number): boolean {
+    const { replicas, clock } = this.#options
+    const status = replicas.groups.get(group)?.followers()
+    const caughtUpMs = status?.find(({ brokerId }) => brokerId === follower)?.lastCaughtUpMs ?? -Infinity
+    return caughtUpMs >= clock.monotonic() - CAUGHT_UP_MS
   }
 
   async #transferHere(group: string, target: number): Promise<TransferOutcome> {
@@ -167,6 +184,30 @@ export class Elections {
     this.#resting = reason
     replicas.abstaining = reason !== undefined
     if (began) void this.#rest(reason)
+  }
+
+  #watchDisk(): void {
+    const { replicas, clock } = this.#options
+    this.#cancelDiskLook = clock.after(SLOW_DISK_LOOK_MS, () => {
+      if (this.#closed) return
+      if (this.#slowDisk.look(replicas.groups.values()) && !this.#leaving) void this.#leaveOnce()
+      this.#watchDisk()
+    })
+  }
+
+  /**
+   * Others serve better what this shard leads. It stays ready to lead: a slow disk is better than none. Preferred leaders that do
+   * not keep up are not handed leadership again.
+   */
+  async #leaveOnce(): Promise<void> {
+    const { replicas, log } = this.#options
+    const leads = (): number => [...replicas.groups.values()].filter(group => group.role === 'leader').length
+    const led = leads()
+    this.#leaving = true
+    await replicas.drainLeadership(DRAIN_MS)
+    this.#leaving = false
+    if (!this.#closed) replicas.abstaining = this.#resting !== undefined
+    log.info({ reason: 'disk slow', led, leading: leads() }, 'this shard has handed over its leadership')
   }
 
   async #rest(reason: string): Promise<void> {
