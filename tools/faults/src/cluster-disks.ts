@@ -28,8 +28,8 @@ const LEFT_MEBIBYTES = 24
 const GAP_MS_MAX = 10_000
 /** A node whose disk is full leads nothing after this long, ms; it knows at once. */
 const FULL_LED_MS_MAX = 10_000
-/** The same for one whose disk is slow: it has to be noticed, and leaders that still write may lead meanwhile. */
-const SLOW_LED_MS_MAX = 30_000
+/** The same for one whose disk is slow: it has to be so for three seconds, since disks stall for a second now and then. */
+const SLOW_LED_MS_MAX = 5_000
 /** Longest time without an acknowledgement once others lead, ms. */
 const STEADY_GAP_MS_MAX = 1500
 const STEADY_MS = 3000
