@@ -3,6 +3,7 @@
  * belongs to the state store (LMDB must never meet a full disk), to destaging and to removals. Recovers by itself.
  */
 import type { Disk } from '../disk.ts'
+import { StoreError } from '../errors.ts'
 import type { StoreLogger } from '../store-options.ts'
 
 interface SpaceWaiter {
@@ -17,6 +18,7 @@ export class SpaceGuard {
   readonly #logger: StoreLogger
   readonly #onFull: () => void
   #waiters: SpaceWaiter[] = []
+  #givenUp = false
   /** Appends are refused. */
   full = false
   /** A write was refused for want of space since the last look: not worth trying again before the next one. */
@@ -49,15 +51,17 @@ export class SpaceGuard {
     this.#becomeFull()
   }
 
-  /** Resolves when the device has been looked at again. */
+  /** Resolves when the device has been looked at again; rejects when nobody looks at it any more. */
   whenWorthTrying(): Promise<void> {
     this.becomeExhausted()
+    if (this.#givenUp) return Promise.reject(outOfSpace())
     return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
   }
 
-  /** Nothing will be tried any more. */
-  close(): void {
-    for (const { reject } of this.#waiters.splice(0)) reject(new Error('the store is closed'))
+  /** The device is not looked at any more: waiting for space, now and later, is over. */
+  giveUp(): void {
+    this.#givenUp = true
+    for (const { reject } of this.#waiters.splice(0)) reject(outOfSpace())
   }
 
   #becomeFull(): void {
@@ -66,4 +70,8 @@ export class SpaceGuard {
     this.#logger.error({ reserveBytes: this.#reserveBytes }, 'the disk is below its reserve, appends are refused')
     this.#onFull()
   }
+}
+
+function outOfSpace(): StoreError {
+  return new StoreError('NO_SPACE', 'the disk is full, and nobody waits for space any more')
 }

@@ -198,6 +198,39 @@ describe('a full device', () => {
     await store.close()
   })
 
+  it.each([
+    { title: 'was full before', closesLate: true },
+    { title: 'is found to be full', closesLate: false }
+  ])('that $title and stays so keeps no store from closing, and what waited is not there afterwards', async one => {
+    const host = new MemoryStoreHost()
+    const store = await host.open()
+    const [log] = await store.createLogs([{ name: 'orders', options }])
+    log!.append(entryAt(0, 100))
+    await log!.flush()
+    await settle(200)
+    host.disk.capacityBytes = 1
+    log!.append(entryAt(1, 300_000))
+    const refused = expect(log!.flush()).rejects.toThrow(/FAILED/)
+    if (one.closesLate) await settle()
+    expect(store.status().state).toBe(one.closesLate ? 'no-space' : 'open')
+    await store.close()
+    await refused
+    host.disk.capacityBytes = Infinity
+    const again = await host.open()
+    expect([again.status().damage, again.logs.get('orders')!.endOffset]).toEqual([[], 1])
+    await again.close()
+  })
+
+  it('that has no room for the rest of the journal keeps no store from closing', async () => {
+    const host = new MemoryStoreHost({ disk: { capacityBytes: 1 << 20 } })
+    const store = await host.open()
+    await settle(200)
+    expect(store.status().state).toBe('no-space')
+    await store.close()
+    await settle()
+    expect(store.status().state).toBe('closed')
+  })
+
   it('that ends a recovery early does not make damage of a last commit that was torn', async () => {
     const host: MemoryStoreHost = new MemoryStoreHost({
       disk: { onOperation: ({ kind }) => kind === 'write' && armed && host.crash('keep-all') }

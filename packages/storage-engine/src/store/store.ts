@@ -57,6 +57,8 @@ export class Store implements LogStore, LogHost {
   #destageWanted = false
   /** Logs that are to be destaged although neither memory nor the journal is short. */
   readonly #backlogged = new Set<StoreLog>()
+  /** `close` was called: nobody waits for space any more. */
+  #closing = false
   #closed = false
   readonly pool: PagePool
   readonly format: EntryFormat
@@ -130,7 +132,7 @@ export class Store implements LogStore, LogHost {
   start(): void {
     const { committer, destager, journal, diskReader, settings } = this.#parts
     committer.whenSpace = () => this.#space.whenWorthTrying()
-    destager.onNoSpace = () => this.#space.becomeExhausted()
+    destager.onNoSpace = () => this.#destagingMetFullDisk()
     committer.onPending = (log, sequence) => destager.notePending(log, sequence, this.clock.now())
     committer.onPressure = journalFull => this.#considerDestaging(journalFull)
     committer.onFailed = error => this.fail(error)
@@ -234,7 +236,8 @@ export class Store implements LogStore, LogHost {
 
   #journalNotPrepared(error: Error): void {
     if (error instanceof DiskError && error.code === 'NO_SPACE') {
-      void this.#space.whenWorthTrying().then(() => this.#parts.journal.prepareAgain())
+      const prepareAgain = (): void => this.#parts.journal.prepareAgain()
+      this.#space.whenWorthTrying().then(prepareAgain, () => {})
     } else this.fail(error)
   }
 
@@ -242,14 +245,22 @@ export class Store implements LogStore, LogHost {
   fail(cause: Error): void {
     if (this.failure !== undefined || this.#closed) return
     this.failure = cause
-    this.#parts.logger.error({ err: cause }, 'the store failed; nothing is acknowledged from now on')
+    const isUnfinished = this.#closing && (cause as Partial<StoreError>).code === 'NO_SPACE'
+    if (isUnfinished)
+      this.#parts.logger.warn({ err: cause }, 'closed on a full disk: what waited for space is given up')
+    else this.#parts.logger.error({ err: cause }, 'the store failed; nothing is acknowledged from now on')
     this.#wakeAll()
-    this.#parts.onFailed(cause)
+    if (!isUnfinished) this.#parts.onFailed(cause)
+  }
+
+  #destagingMetFullDisk(): void {
+    this.#space.becomeExhausted()
+    if (this.#closing) this.fail(new StoreError('NO_SPACE', 'the disk is full'))
   }
 
   #wakeAll(): void {
     for (const log of this.#logs.values()) log.failWaiters()
-    this.#space.close()
+    this.#space.giveUp()
     this.#wakeWriters()
   }
 
@@ -454,6 +465,8 @@ export class Store implements LogStore, LogHost {
     const { committer, destager, journal, files, writer, backend, memory } = this.#parts
     if (this.#closed) return
     this.#tick()
+    this.#closing = true
+    this.#space.giveUp()
     if (this.failure === undefined && !this.#space.full) {
       try {
         await Promise.all([...this.#logs.values()].map(log => log.flush()))
