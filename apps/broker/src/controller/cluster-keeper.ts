@@ -39,6 +39,8 @@ export class ClusterKeeper {
   /** The change of the controller's own replicas that is under way; it can take as long as a new one needs to come. */
   #changing: ControllerReplicas | undefined
   #unevenLooks = 0
+  /** Revision and nodes down at which load was found even: so it is as long as those stay. */
+  #even: string | undefined
   #cancelTimer: (() => void) | undefined
   #closed = false
 
@@ -142,8 +144,15 @@ export class ClusterKeeper {
     const { log, settings, controller } = this.#options
     const enabled = isEnabled(log.state, settings, 'partition.balancer.enable')
     if (!log.leading || !enabled || movesUnderWay(log.state) > 0) return void (this.#unevenLooks = 0)
-    const moves = planBalance(log.state, settings['partition.balancer.moves.max'], controller.down)
-    if (moves.length === 0) return void (this.#unevenLooks = 0)
+    const { down } = controller
+    const looked = `${log.state.revision} ${[...down].join()}`
+    if (looked === this.#even) return
+    const moves = planBalance(log.state, settings['partition.balancer.moves.max'], down)
+    if (moves.length === 0) {
+      this.#even = looked
+      this.#unevenLooks = 0
+      return
+    }
     if (++this.#unevenLooks < UNEVEN_LOOKS) return
     this.#unevenLooks = 0
     await this.#start(moves)
