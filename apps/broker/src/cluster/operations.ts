@@ -14,7 +14,14 @@ import {
   type PlannedMove
 } from '../controller/balance-plan.ts'
 import { isEnabled, movesUnderWay } from '../controller/cluster-keeper.ts'
-import { brokersOf, nodeOf, type ClusterState, type NodeState, type TopicState } from '../controller/cluster-state.ts'
+import {
+  brokersOf,
+  nodeOf,
+  type ClusterState,
+  type NodeMode,
+  type NodeState,
+  type TopicState
+} from '../controller/cluster-state.ts'
 import { CONTROLLER_LOG_NAME } from '../controller/command-log.ts'
 import type { ControllerClient } from '../controller/controller-client.ts'
 import type { MetadataReplica } from '../controller/metadata-replica.ts'
@@ -75,7 +82,7 @@ export class ClusterOperations {
     const handlers: { readonly [N in OperationName]: (request: OperationRequests[N]) => Promise<object> } = {
       describeCluster: () => Promise.resolve(this.#describe()),
       decommission: ({ nodeId, dryRun }) => this.#decommission(nodeId, dryRun),
-      recommission: ({ nodeId }) => this.#setMode(nodeId, 'active', 'decommissioning'),
+      recommission: ({ nodeId }) => this.#setMode(nodeId, 'active', ['decommissioning']),
       maintenance: ({ nodeId, on }) => this.#maintenance(nodeId, on),
       balancer: ({ kind, enabled }) => this.#switch(kind, enabled),
       balancePlan: ({ kind }) => Promise.resolve(this.#plan(kind)),
@@ -177,7 +184,7 @@ export class ClusterOperations {
   }
 
   async #decommission(nodeId: number, dryRun: boolean): Promise<object> {
-    const node = this.#node(nodeId)
+    this.#node(nodeId)
     const plan = planEvacuation(this.#state, nodeId, this.#down)
     const waits = planWaits(this.#state, nodeId, (topic, partition) => this.#isLed(topic, partition))
     const shown = {
@@ -199,29 +206,18 @@ export class ClusterOperations {
       )
     }
     if (this.#state.nodes.size === 1) throw new OperationError(409, 'the last node of a cluster cannot leave it')
-    if (node.mode !== 'decommissioning') await this.#setMode(nodeId, 'decommissioning')
+    await this.#setMode(nodeId, 'decommissioning', ['active', 'maintenance'])
     return shown
   }
 
-  async #maintenance(nodeId: number, on: boolean): Promise<object> {
-    const { mode } = this.#node(nodeId)
-    if (!on) return this.#setMode(nodeId, 'active', 'maintenance')
-    if (mode === 'decommissioning') throw new OperationError(409, `node ${nodeId} is being decommissioned`)
-    const resting = [...this.#state.nodes.values()].filter(other => other.mode === 'maintenance')
-    if (resting.some(other => other.nodeId !== nodeId)) {
-      throw new OperationError(409, `node ${resting[0]?.nodeId} is in maintenance; one node at a time`)
-    }
-    return this.#setMode(nodeId, 'maintenance')
+  #maintenance(nodeId: number, on: boolean): Promise<object> {
+    return on ? this.#setMode(nodeId, 'maintenance', ['active']) : this.#setMode(nodeId, 'active', ['maintenance'])
   }
 
-  /** `from`: the mode that this ends; in another one nothing happens. */
-  async #setMode(nodeId: number, mode: NodeState['mode'], from?: NodeState['mode']): Promise<object> {
-    const node = this.#node(nodeId)
-    if (from !== undefined && node.mode !== from) {
-      if (node.mode === mode) return { nodeId, mode }
-      throw new OperationError(409, `node ${nodeId} is ${node.mode}, not in ${from}`)
-    }
-    const outcome = await this.#options.controller.ask('setNodeMode', { nodeId, mode }, DEADLINE_MS)
+  /** `from`: the modes that this ends; in another one nothing happens. The controller decides: what is known here may be old. */
+  async #setMode(nodeId: number, mode: NodeMode, from: readonly NodeMode[]): Promise<object> {
+    this.#node(nodeId)
+    const outcome = await this.#options.controller.ask('setNodeMode', { nodeId, mode, from }, DEADLINE_MS)
     if (outcome.kind === 'refused') throw new OperationError(409, outcome.reason)
     return { nodeId, mode }
   }

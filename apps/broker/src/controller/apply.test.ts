@@ -10,6 +10,7 @@ import {
   toSnapshot,
   type ClusterState,
   type NodeDescription,
+  type NodeMode,
   type StateSnapshot,
   type TopicState
 } from './cluster-state.ts'
@@ -158,6 +159,20 @@ describe('the nodes of a cluster', () => {
     const { state: without } = apply(state, { type: 'remove-node', version: 1, nodeId: 1 })
     expect([...without.nodes.keys()]).toEqual([0, 2])
     expect(without.nextNodeId).toBe(3)
+  })
+
+  it('are given a mode only when they are in one of those that it may follow, and one at a time goes into maintenance', () => {
+    const set = (nodeId: number, mode: NodeMode, from?: readonly NodeMode[]): Command => {
+      return { type: 'set-node-mode', version: 1, nodeId, mode, ...(from && { from }) }
+    }
+    const refusal = (refused: string): object => ({ type: 'set-node-mode', refused })
+    const leaving = run(form, set(0, 'decommissioning', ['active', 'maintenance']))
+    const late = apply(leaving, set(0, 'maintenance', ['active']))
+    expect(late).toEqual({ state: { ...leaving, revision: late.state.revision }, result: refusal('other-mode') })
+    expect(apply(leaving, set(0, 'decommissioning', ['active'])).result).toEqual({ type: 'set-node-mode' })
+    const resting = run(form, set(0, 'maintenance', ['active']))
+    expect(apply(resting, set(1, 'maintenance', ['active'])).result).toEqual(refusal('other-in-maintenance'))
+    expect(run(form, set(0, 'maintenance'), set(0, 'active', ['maintenance'])).nodes.get(0)?.mode).toBe('active')
   })
 
   it('keep their mode when they register again', () => {

@@ -116,9 +116,13 @@ function updateNode(state: ClusterState, node: NodeDescription): Step {
   return { state: withNode(state, node), result: { type: 'update-node' } }
 }
 
-function setNodeMode(state: ClusterState, { type, nodeId, mode }: CommandOf<'set-node-mode'>): Step {
+function setNodeMode(state: ClusterState, { type, nodeId, mode, from }: CommandOf<'set-node-mode'>): Step {
   const known = state.nodes.get(nodeId)
   if (known === undefined) return refuse(state, type, 'unknown-node')
+  if (known.mode === mode) return { state, result: { type } }
+  if (from?.includes(known.mode) === false) return refuse(state, type, 'other-mode')
+  const isOtherResting = [...state.nodes.values()].some(node => node.mode === 'maintenance' && node !== known)
+  if (mode === 'maintenance' && isOtherResting) return refuse(state, type, 'other-in-maintenance')
   const nodes = new Map(state.nodes).set(nodeId, { ...known, mode })
   return { state: { ...state, nodes }, result: { type } }
 }

@@ -56,7 +56,14 @@ export type Command =
   | { readonly type: 'register-node'; readonly version: 1; readonly node: NodeDescription }
   /** A registered node came back with another address, rack or more shards. */
   | { readonly type: 'update-node'; readonly version: 1; readonly node: NodeDescription }
-  | { readonly type: 'set-node-mode'; readonly version: 1; readonly nodeId: number; readonly mode: NodeMode }
+  /** Refused in a mode that is not in `from` (absent: any), unless it is `mode`, and while another node is in maintenance. */
+  | {
+      readonly type: 'set-node-mode'
+      readonly version: 1
+      readonly nodeId: number
+      readonly mode: NodeMode
+      readonly from?: readonly NodeMode[]
+    }
   /** Takes a node off the list; refused while it has replicas. */
   | { readonly type: 'remove-node'; readonly version: 1; readonly nodeId: number }
   | { readonly type: 'create-topics'; readonly version: 1; readonly topics: readonly TopicState[] }
@@ -85,8 +92,9 @@ export type Command =
   | { readonly type: 'allocate-producer-ids'; readonly version: 1; readonly count: number }
   | { readonly type: 'set-features'; readonly version: 1; readonly features: Readonly<Record<string, number>> }
 
-/** Why a node was not registered, updated or removed. */
-export type NodeRefusal = 'unknown-node' | 'other-instance' | 'fewer-shards' | 'has-replicas'
+/** Why a node was not registered, updated, given a mode or removed. */
+export type NodeRefusal =
+  'unknown-node' | 'other-instance' | 'fewer-shards' | 'has-replicas' | 'other-mode' | 'other-in-maintenance'
 
 export type CommandResult =
   | { readonly type: 'form-cluster'; readonly formed: boolean }

@@ -78,7 +78,8 @@ export class Controller {
         }),
       join: request => this.#join(request),
       updateNode: node => this.#updateNode(node),
-      setNodeMode: ({ nodeId, mode }) => this.#changeNode({ type: 'set-node-mode', version: 1, nodeId, mode }),
+      setNodeMode: ({ nodeId, mode, from }) =>
+        this.#changeNode({ type: 'set-node-mode', version: 1, nodeId, mode, from }),
       removeNode: ({ nodeId }) => this.#changeNode({ type: 'remove-node', version: 1, nodeId }),
       alterReassignments: request => this.#alterReassignments(request),
       finishReassignment: ({ moves }) =>
@@ -179,7 +180,7 @@ export class Controller {
       }
       const registered = { ...node, nodeId }
       const result = await this.#execute({ type: 'register-node', version: 1, node: registered })
-      if ('refused' in result) return { kind: 'refused', reason: nodeRefusal(result.refused, nodeId) }
+      if ('refused' in result) return { kind: 'refused', reason: nodeRefusal(result.refused, nodeId, this.#log.state) }
       return { kind: 'joined', clusterId, nodeId, nodes: [...this.#log.state.nodes.values()] }
     })
   }
@@ -201,7 +202,7 @@ export class Controller {
     const result = await this.#execute(command)
     if (!('refused' in result)) return { kind: 'done' }
     const nodeId = 'node' in command ? command.node.nodeId : command.nodeId
-    return { kind: 'refused', reason: nodeRefusal(result.refused, nodeId) }
+    return { kind: 'refused', reason: nodeRefusal(result.refused, nodeId, this.#log.state) }
   }
 
   #alterConfigs(request: RequestOf<'alterConfigs'>): Promise<readonly ConfigAlterationResult[]> {
@@ -266,8 +267,12 @@ function sameNode(left: object, right: NodeDescription): boolean {
   return keys.every(key => JSON.stringify((left as Partial<NodeDescription>)[key]) === JSON.stringify(right[key]))
 }
 
-function nodeRefusal(refused: NodeRefusal | undefined, nodeId: number): string {
+function nodeRefusal(refused: NodeRefusal | undefined, nodeId: number, { nodes }: ClusterState): string {
   switch (refused) {
+    case 'other-mode':
+      return `node ${nodeId} is ${nodes.get(nodeId)?.mode}`
+    case 'other-in-maintenance':
+      return `node ${[...nodes.values()].find(({ mode }) => mode === 'maintenance')?.nodeId} is in maintenance; one node at a time`
     case 'other-instance':
       return `node.id ${nodeId} belongs to another data folder: a node that lost its disk comes back under a new id, or after the old one was removed`
     case 'fewer-shards':

@@ -97,7 +97,8 @@ export interface ControllerRequests {
   readonly join: { readonly request: JoinRequest; readonly answer: JoinAnswer }
   readonly updateNode: { readonly request: NodeDescription; readonly answer: NodeOutcome }
   readonly setNodeMode: {
-    readonly request: { readonly nodeId: number; readonly mode: NodeMode }
+    /** `from`: the modes that it may be in. */
+    readonly request: { readonly nodeId: number; readonly mode: NodeMode; readonly from: readonly NodeMode[] }
     readonly answer: NodeOutcome
   }
   readonly removeNode: { readonly request: { readonly nodeId: number }; readonly answer: NodeOutcome }
