@@ -39,6 +39,8 @@ export class Fleet {
   readonly #leaving = new Set<ClusterNode>()
   /** Of them, those whose decommission was confirmed. */
   readonly #confirmed = new Set<ClusterNode>()
+  /** Have left, and are switched off in a moment. */
+  readonly #removedOnes = new Set<ClusterNode>()
   /** Members, as of the newest metadata that any shard had. */
   #members: ReadonlySet<number> = new Set()
   #revision = -1
@@ -74,9 +76,9 @@ export class Fleet {
     this.#since.set(node, this.#world.nowMs)
   }
 
-  /** Told to leave, confirmed, and still there. */
+  /** Told to leave, confirmed, or even removed, and still there. */
   get overdue(): ClusterNode | undefined {
-    const [first] = this.#confirmed
+    const [first] = [...this.#confirmed, ...this.#removedOnes]
     return first
   }
 
@@ -100,6 +102,7 @@ export class Fleet {
     const node = this.#nodes.find(other => other.nodeId === nodeId)
     if (node === undefined) return
     this.#options.history.removed(node, by)
+    this.#removedOnes.add(node)
     this.#world.schedule(this.#random.pick([0, 0, this.#random.exponential(1000)]), () => this.#scrap(node))
   }
 
@@ -110,6 +113,7 @@ export class Fleet {
     this.#nodes.splice(place, 1)
     this.#leaving.delete(node)
     this.#confirmed.delete(node)
+    this.#removedOnes.delete(node)
     node.scrap()
   }
 
