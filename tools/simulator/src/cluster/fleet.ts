@@ -174,7 +174,8 @@ export class Fleet {
     this.#trace(node, 'is to leave')
     for (let attempt = 0; attempt < ATTEMPTS_MAX && !this.#healed; attempt++) {
       const { kind } = await admin.ask('decommission', { nodeId: node.nodeId, dryRun: false })
-      if (kind === 'done') return void this.#confirmed.add(node)
+      // The answer may come when it has left already.
+      if (kind === 'done') return void (this.#nodes.includes(node) && this.#confirmed.add(node))
       await admin.sleep(RETRY_MS)
     }
   }
