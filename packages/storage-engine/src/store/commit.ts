@@ -82,7 +82,9 @@ export class Committer {
   #inFlight = false
   #chain = 0
   /** Sequence of the next commit. */
-  nextSequence = 1
+  #nextSequence = 1
+  /** The last commit that is complete. One that failed never is. */
+  #completeSequence = 0
   /** Bytes written directly since the last call of `takeDirectBytes`. */
   #directBytes = 0
   /** Commits, records and bytes since open, for metrics and benches. */
@@ -120,9 +122,19 @@ export class Committer {
     this.#limits = limits
   }
 
-  /** The last commit that is complete. */
   get completeSequence(): number {
-    return this.nextSequence - 1 - (this.#inFlight ? 1 : 0)
+    return this.#completeSequence
+  }
+
+  /** The last commit that was issued. */
+  get issuedSequence(): number {
+    return this.#nextSequence - 1
+  }
+
+  /** Commits up to this one are of the past: the next one follows it. */
+  resumeAfter(sequence: number): void {
+    this.#nextSequence = sequence + 1
+    this.#completeSequence = sequence
   }
 
   get directBytes(): number {
@@ -175,7 +187,7 @@ export class Committer {
     }
     if (plan.parts.length === 0) return
     if (!this.#journal.room(frameBytes)) return this.onPressure(true)
-    const sequence = this.nextSequence++
+    const sequence = this.#nextSequence++
     this.#inFlight = true
     const frame = this.#build(plan, sequence, this.#journal.fileSerialFor(frameBytes))
     const writes: Promise<void>[] = [this.#journal.append(frame, sequence)]
@@ -399,6 +411,7 @@ export class Committer {
 
   #complete(plan: Plan, sequence: number): void {
     this.commitCount++
+    this.#completeSequence = sequence
     if (this.#host.failure !== undefined) return this.#becomeSettled()
     const logs: StoreLog[] = []
     for (const part of plan.parts) {

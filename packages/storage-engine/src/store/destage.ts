@@ -5,13 +5,14 @@
  * A round fixes, synchronously, how far each of its logs goes (their flushed ends, which are exactly what the commits up to
  * `sequence` wrote), writes those ranges, and stores all checkpoints in one transaction. Recovery replays for each log only
  * frames above its `sequence`. Rounds never overlap; truncation and trimming take turns with them. After a turn that failed
- * there is no other: a checkpoint would call the journal done with what the failed one did not write, and a flush that is
- * tried again and succeeds proves nothing.
+ * there is no other, nor after a commit that failed: a checkpoint would call the journal done with what was not written, and a
+ * flush that is tried again and succeeds proves nothing.
  *
  * Rounds are started by: the journal being half full (the logs that hold its older half), memory (all logs), many bytes
  * written directly (all), and logs that have waited `destageIdleMs` (those).
  */
 import { DiskError, StoreError, isFatal } from '../errors.ts'
+import type { CommitHost } from './commit.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { SegmentWriter } from '../segments/segment-writer.ts'
 import type { CheckedState } from '../state/checked-state.ts'
@@ -47,10 +48,11 @@ interface Target {
 }
 
 export class Destager {
+  readonly #host: CommitHost
   readonly #journal: Journal
   readonly #writer: SegmentWriter
   readonly #state: CheckedState
-  readonly #completeSequence: () => number
+  readonly #commits: { readonly completeSequence: number }
   readonly #concurrency: number
   /** Logs with records that no checkpoint contains, the one with the oldest record first. */
   readonly #pending = new Set<StoreLog>()
@@ -66,16 +68,18 @@ export class Destager {
   roundCount = 0
 
   constructor(
+    host: CommitHost,
     journal: Journal,
     writer: SegmentWriter,
     state: CheckedState,
-    completeSequence: () => number,
+    commits: { readonly completeSequence: number },
     concurrency: number
   ) {
+    this.#host = host
     this.#journal = journal
     this.#writer = writer
     this.#state = state
-    this.#completeSequence = completeSequence
+    this.#commits = commits
     this.#concurrency = concurrency
   }
 
@@ -97,10 +101,11 @@ export class Destager {
     log.firstPendingSequence = 0
   }
 
-  /** Runs `work` between rounds. `FAILED` once a round or such work has failed (other than by an answer to its caller). */
+  /** Runs `work` between rounds. `FAILED` once the store, a round or such work has failed (other than by an answer to its caller). */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
     return this.#turns.run(async () => {
-      if (this.#failure !== undefined) throw new StoreError('FAILED', 'the store failed', { cause: this.#failure })
+      const failure = this.#failure ?? this.#host.failure
+      if (failure !== undefined) throw new StoreError('FAILED', 'the store failed', { cause: failure })
       try {
         return await work()
       } catch (error) {
@@ -147,7 +152,7 @@ export class Destager {
   /** The same for a caller that has the turn already (`exclusive`). */
   async roundInTurn(logs: readonly StoreLog[]): Promise<void> {
     this.roundCount++
-    const sequence = this.#completeSequence()
+    const sequence = this.#commits.completeSequence
     const targets = logs.filter(log => !log.removed).map(log => this.#fix(log))
     const written = await this.#writeAll(targets)
     const changes: StateChanges = new Map()

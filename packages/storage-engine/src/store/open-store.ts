@@ -115,13 +115,7 @@ async function buildParts(options: StoreOptions, settings: StoreSettings): Promi
   const builder = new FrameBuilder(frame, identity.bytes)
   const limits = { inlineBytesMax, commitBytesMax, frameBytesMax: frameBytes }
   const committer = new Committer(host, pool, format, journal, builder, writer, scheduler, limits)
-  const destager = new Destager(
-    journal,
-    writer,
-    engineState,
-    () => committer.completeSequence,
-    settings.destageConcurrency
-  )
+  const destager = new Destager(host, journal, writer, engineState, committer, settings.destageConcurrency)
   const lookup = new TimestampLookup(format, indexes, diskReader, tailReader)
   const onFailed = options.onFailed ?? (() => {})
   if (options.onFlushed !== undefined) committer.onFlushed = options.onFlushed
@@ -182,7 +176,7 @@ async function recover(store: Store, parts: Building, options: StoreOptions): Pr
       store.logs.get(entry.name)!.addDamage(startOffset, endOffset, reason)
   }
   destager.nextLogNumber = Math.max(checkpoint?.nextLogNumber ?? 1, ...catalog.map(({ number }) => number + 1))
-  committer.nextSequence = checkpoint?.replayFrom ?? 1
+  committer.resumeAfter((checkpoint?.replayFrom ?? 1) - 1)
   writer.keepsBehind = true
   // Without the state nobody knows which number is which log's until the journal has named it.
   const numbers = new Map(parts.stateLost ? [] : store.numbers)
@@ -205,9 +199,7 @@ async function recover(store: Store, parts: Building, options: StoreOptions): Pr
       }
       numbers.set(number, store.logs.get(description.name)!)
     },
-    becomeApplied: sequence => {
-      committer.nextSequence = sequence + 1
-    },
+    becomeApplied: sequence => committer.resumeAfter(sequence),
     notePending: (log, sequence) => destager.notePending(log, sequence, options.clock.now()),
     destage: async logs => {
       await destager.round(() => logs ?? destager.allPending())
@@ -221,7 +213,7 @@ async function recover(store: Store, parts: Building, options: StoreOptions): Pr
   const reader = new JournalReader(disk, `${directory}/journal`, parts.identity)
   const end = await recovery.replay(reader, checkpoint?.replayFrom ?? 0, checkpoint?.complete ?? 0)
   writer.keepsBehind = false
-  committer.nextSequence = end.lastSequence + 1
+  committer.resumeAfter(end.lastSequence)
   await destager.round(() => (parts.stateLost ? [...store.logs.values()] : []))
   for (const log of store.logs.values()) if (log.checkpoint?.leftovers === true) await removeLeftovers(disk, log)
   await removeArrivals(disk, directory, engineState, store.logs, name => store.directoryOf(name))

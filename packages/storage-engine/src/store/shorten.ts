@@ -99,7 +99,7 @@ export class Shortener {
       committer.forgetPrevious(log)
       log.removalsUnderWay++
       log.emptyFolds = []
-      describeLog(log, fresh, log.endPosition, offset, offset, committer.nextSequence - 1, changes)
+      describeLog(log, fresh, log.endPosition, offset, offset, committer.issuedSequence, changes)
       await engineState.putAll(changes)
       destager.forget(log)
       await log.gate.run(async () => {
@@ -167,7 +167,7 @@ export class Shortener {
     log.emptyFolds = log.emptyFolds.filter(other => other <= offset)
     destager.forget(log)
     const { destagedPosition, destagedOffset, startOffset } = log
-    const sequence = committer.nextSequence - 1
+    const sequence = committer.issuedSequence
     describeLog(log, log.unfinishedSegments()[0]!, destagedPosition, destagedOffset, startOffset, sequence, changes)
     await engineState.putAll(changes)
   }

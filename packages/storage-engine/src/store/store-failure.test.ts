@@ -105,6 +105,39 @@ describe('a failing device', () => {
     await again.close()
   })
 
+  it('that did not take all of a direct write makes no checkpoint: the journal still has what the write took along', async () => {
+    const host = new MemoryStoreHost({ settings: { destageIdleMs: 10_000 } })
+    const store = await host.open()
+    const [orders, payments] = await store.createLogs([
+      { name: 'orders', options },
+      { name: 'payments', options }
+    ])
+    payments!.append(entryAt(0, 100))
+    await payments!.flush()
+    host.clock.advance(6_000)
+    await settle()
+    orders!.append(entryAt(0, 10_000))
+    await orders!.flush()
+    // A round over `payments` waits for its turn while a commit fails that wrote `orders` directly, but for the first piece.
+    let release = () => {}
+    host.state.faults.delay = done => (release = done)
+    const created = store.createLogs([{ name: 'other', options }])
+    host.clock.advance(6_000)
+    await settle()
+    host.disk.failWrites({ path: `/store/logs/orders/${'0'.repeat(20)}.log`, times: 1 })
+    orders!.append(entryAt(1, 200_000))
+    await expect(orders!.flush()).rejects.toThrow(/FAILED/)
+    host.state.faults = {}
+    release()
+    await created
+    await settle()
+    host.crash('keep-all')
+    const again = await host.open()
+    expect(again.status().damage).toEqual([])
+    expect(await readAll(again.logs.get('orders')!, 0, 1, 100_000)).toEqual(entryAt(0, 10_000))
+    await again.close()
+  })
+
   it('of the small state fails the store: nothing is answered after it', async () => {
     const host = new MemoryStoreHost()
     const store = await host.open()

@@ -367,7 +367,7 @@ export class Store implements LogStore, LogHost {
           const number = destager.nextLogNumber++
           const segment = new Segment(this.directoryOf(name), 0, 0, this.clock.now())
           const log = new StoreLog(this, name, number, this.directoryOf(name), { ...options }, fold, [segment], 0)
-          describeLog(log, segment, 0, 0, 0, committer.nextSequence - 1, changes)
+          describeLog(log, segment, 0, 0, 0, committer.issuedSequence, changes)
           return log
         })
         changes.set(storeKey, encodeJson({ ...destager.lastStored, nextLogNumber: destager.nextLogNumber }))

@@ -171,7 +171,7 @@ export class Adoption {
       changes.set(segmentKey(log.number, segment.baseOffset), encodeJson(describe(segment)))
     this.#describeFold(log, changes)
     const { active, endPosition, endOffset, startOffset } = log
-    describeLog(log, active, endPosition, endOffset, startOffset, committer.nextSequence - 1, changes)
+    describeLog(log, active, endPosition, endOffset, startOffset, committer.issuedSequence, changes)
     changes.set(storeKey, encodeJson({ ...destager.lastStored, nextLogNumber: destager.nextLogNumber }))
     await engineState.putAll(changes, { state: hostState, changes: hostChanges })
   }
