@@ -287,6 +287,10 @@ class Host implements ReplicaHost, GroupHost {
           if (brokerOf(message.from) === from) group.noteJoin(message.from)
           continue
         }
+        if (message.kind === 'invite') {
+          this.#sayWho(group, from)
+          continue
+        }
         // Only the shard that holds a replica speaks for it, and only to this life of ours.
         if (brokerOf(message.from) !== from) continue
         if (message.to === group.replica) group.receive(message)
@@ -358,12 +362,20 @@ class Host implements ReplicaHost, GroupHost {
 
   /** A replica that waits to be added, or is a member and finds no leader, says that it is there. */
   #askToJoin(group: Group): void {
-    const { request, key, replica, nextLife, self } = group
+    const { request, replica, nextLife, self } = group
     if (nextLife === undefined && group.leader !== undefined && group.memberIds().includes(replica)) return
     if (nextLife !== undefined) group.leaveLead()
-    for (const peer of request.peers?.() ?? this.#options.network.reachable) {
-      if (peer !== self) this.#outbox.send(key, peer, { kind: 'join', from: nextLife ?? replica })
-    }
+    for (const peer of request.peers?.() ?? this.#options.network.reachable)
+      if (peer !== self) this.#sayWho(group, peer)
+  }
+
+  #sayWho({ key, replica, nextLife }: Group, to: BrokerId): void {
+    this.#outbox.send(key, to, { kind: 'join', from: nextLife ?? replica })
+  }
+
+  /** The group's leader wants a replica on this broker, and does not know it. */
+  invite(group: Group, broker: BrokerId): void {
+    this.#outbox.send(group.key, broker, { kind: 'invite', from: group.replica })
   }
 
   // ---- what groups need ----

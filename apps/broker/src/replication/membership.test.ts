@@ -129,6 +129,30 @@ describe('replicas', () => {
     expect(await valuesOf(added.group('g').log)).toEqual(numbers(0, 20))
   })
 
+  it('that slept as learners while they were given up are let in when they are wanted again', async () => {
+    const { cluster, leader } = await groupOn([1000, 2000, 3000])
+    const learner = cluster.shard(4000)
+    // By another group that they share the shards know that they are there.
+    await cluster.open('other', FOUR)
+    await cluster.during(learner.open({ name: 'g', bootstrap: [], peers: () => FOUR }))
+    await cluster.during(leader.group('g').changeReplicas([1000, 2000, 3000], [4000]))
+    await cluster.advance(5000)
+    await cluster.during(leader.group('g').changeReplicas([1000, 2000, 3000], []))
+    await cluster.advance(5000)
+    expect(learner.group('g').leader).toBe(1000)
+    await cluster.during(leader.group('g').transferLeadership(2000))
+    const next = await cluster.elect('g')
+    let done: boolean | undefined
+    void next
+      .group('g')
+      .changeReplicas([1000, 2000, 4000], [])
+      .then(result => (done = result))
+    await cluster.until(() => done === true)
+    await write(cluster, next, numbers(20, 22))
+    await cluster.until(() => learner.group('g').committedOffset === 22)
+    expect(await valuesOf(learner.group('g').log)).toEqual(numbers(0, 22))
+  })
+
   it('that were learners and were given up while they were away are let in when they are wanted again', async () => {
     const { cluster, leader } = await groupOn([1000])
     const away = cluster.shard(2000)

@@ -37,6 +37,8 @@ export interface GroupHost {
   membershipChanged(group: Group): void
   /** Calls `advanceChange` at every tick, until it answers false. */
   watchChange(group: Group): void
+  /** Asks a broker which replica of the group it has. */
+  invite(group: Group, broker: BrokerId): void
   random(bound: number): number
 }
 

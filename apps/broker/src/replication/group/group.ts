@@ -260,6 +260,9 @@ export class Group implements ReplicatedLog {
   /** See `Roster`. */
   readonly watchChange = (): void => this.#host.watchChange(this)
 
+  /** See `Roster`. */
+  readonly invite = (broker: BrokerId): void => this.#host.invite(this, broker)
+
   /**
    * Something of the log cannot be read any more. Who leads hands over; whoever has enough peers to get it back from asks for
    * that. Of two, none can be done without.

@@ -7,7 +7,7 @@
  * do learners. A group that was recovered from one replica is safe again as soon as a second one is back.
  *
  * Targets are brokers; which replica a broker's is, is known from the membership or from the broker itself (a replica that waits
- * to be added says its id again and again). One that came back under a new id takes the place of its former life the same way.
+ * to be added says its id again and again, and whoever is wanted is asked). One that came back under a new id takes the place of its former life the same way.
  */
 import type { Membership, ReplicaId } from '@milena/raft'
 import type { BrokerId } from '../contract.ts'
@@ -68,6 +68,14 @@ export class MembershipChange {
     const added = voters.filter(id => !membership.voters.includes(id))
     if (added.length === 0 || this.#areCaughtUp(group, added)) group.proposeMembership(voters, learners)
     return undefined
+  }
+
+  /** Brokers that are wanted and of which no replica is known. */
+  unknown(group: ChangingGroup): BrokerId[] {
+    const { membership } = group
+    if (membership?.kind !== 'simple') return []
+    const { voters, learners } = this.targets
+    return [...voters, ...learners].filter(broker => idOf(group, membership, broker) === undefined)
   }
 
   /** All targets; of a group that only grows, those that are there. */

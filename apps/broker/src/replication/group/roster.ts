@@ -5,7 +5,7 @@
 import type { Membership, RaftNode, ReplicaId } from '@milena/raft'
 import type { BrokerId, ReplicatedLog } from '../contract.ts'
 import { brokerOf } from '../kept/replica-ids.ts'
-import { MembershipChange, type ReplicaTargets } from './membership-change.ts'
+import { MembershipChange, type ChangingGroup, type ReplicaTargets } from './membership-change.ts'
 
 /** What a roster needs of its group. */
 export interface RosterGroup {
@@ -21,7 +21,12 @@ export interface RosterGroup {
   perform(effects: ReturnType<RaftNode<Uint8Array>['tick']>): void
   /** `advance` is to be called at every tick until it answers false. */
   watchChange(): void
+  /** Asks a broker which replica it has. */
+  invite(broker: BrokerId): void
 }
+
+/** Ticks between two questions to brokers that are wanted and have not said which replica is theirs. */
+const INVITE_TICKS = 20
 
 interface PendingChange {
   readonly change: MembershipChange
@@ -89,7 +94,7 @@ export class Roster {
     const pending = this.#change
     if (pending === undefined) return false
     const { node } = this.#group
-    const done = pending.change.advance({
+    const changing: ChangingGroup = {
       leads: node.roleKind === 'leader' && node.term === pending.term,
       membership: node.membership,
       membershipCertain: this.membershipCertain,
@@ -98,8 +103,13 @@ export class Roster {
       matchIndexOf: replica => node.matchIndexOf(replica),
       joinedOn: broker => this.#joined.get(broker),
       proposeMembership: (voters, learners) => this.#propose(voters, learners)
-    })
-    if (done === undefined) return true
+    }
+    const done = pending.change.advance(changing)
+    if (done === undefined) {
+      // A replica that was removed while the group slept, and is wanted again, does not know that it has to say so.
+      if (tick % INVITE_TICKS === 0) for (const broker of pending.change.unknown(changing)) this.#group.invite(broker)
+      return true
+    }
     this.#change = undefined
     pending.resolve(done)
     return false

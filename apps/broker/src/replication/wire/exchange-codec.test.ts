@@ -52,7 +52,7 @@ const message: fc.Arbitrary<Message<Uint8Array>> = fc.oneof(
 )
 const outgoing: fc.Arbitrary<Outgoing> = fc.oneof(
   { weight: 17, arbitrary: message },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('join' as const), from: id }) }
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('join' as const, 'invite' as const), from: id }) }
 )
 const key = { key: 0x1f_ffff_ffff_ffff, check: 0xfedc_ba98 }
 

@@ -22,6 +22,7 @@
  *     repairRequest      start, lastTerm                 end
  *     repairResponse     start                           end                                  entries
  *     join               (a replica that waits to be added: its id is `from`)
+ *     invite             (a leader, `from`, wants that shard's replica and does not know it)
  */
 import type { Entry, EntryId, Index, Membership, Message, ReplicaId, Term } from '@milena/raft'
 import { batchHeader } from '@milena/wire-protocol'
@@ -57,7 +58,8 @@ const kinds = {
   repairRequest: 15,
   repairResponse: 16,
   join: 17,
-  commit: 18
+  commit: 18,
+  invite: 19
 } as const
 
 /** A mark on its way: an entry of Raft's own with its index. */
@@ -80,13 +82,19 @@ export interface Join {
   readonly from: ReplicaId
 }
 
+/** "A replica of yours is wanted: say who it is", from the leader. The answer is `join`. */
+export interface Invite {
+  readonly kind: 'invite'
+  readonly from: ReplicaId
+}
+
 /** What is sent: a message of Raft's whose entries, if it has any, are given as a run. */
-export type Outgoing = Message<Uint8Array> | Join
+export type Outgoing = Message<Uint8Array> | Join | Invite
 
 /** What arrived. Payloads are views of the received bytes. */
 export interface Received {
   readonly group: GroupKey
-  readonly message: Message<Uint8Array> | Join
+  readonly message: Outgoing
 }
 
 const noRun: EntryRun = { marks: [], slices: [], byteCount: 0 }
@@ -139,8 +147,8 @@ export class ExchangeWriter {
 }
 
 function writeMessage(writer: Writer, message: Outgoing): void {
-  if (message.kind === 'join') {
-    writer.uint32(varintTag(3)).uint32(kinds.join)
+  if (message.kind === 'join' || message.kind === 'invite') {
+    writer.uint32(varintTag(3)).uint32(kinds[message.kind])
     writer.uint32(doubleTag(4)).double(message.from)
     return
   }
@@ -354,7 +362,7 @@ function readPlace(reader: Reader): PlacedMark {
   return { index, term, membership }
 }
 
-function toMessage(fields: Fields, blob: Uint8Array): Message<Uint8Array> | Join | undefined {
+function toMessage(fields: Fields, blob: Uint8Array): Outgoing | undefined {
   const { from, to, term, flag, sequence } = fields
   const envelope = { from, to, term }
   const first = { index: fields.first.index, term: fields.first.term }
@@ -402,6 +410,8 @@ function toMessage(fields: Fields, blob: Uint8Array): Message<Uint8Array> | Join
       return { ...envelope, kind: 'repairResponse', range, entries: readEntries(range.start, fields.marks, blob) }
     case kinds.join:
       return { kind: 'join', from }
+    case kinds.invite:
+      return { kind: 'invite', from }
     default:
       return undefined
   }
