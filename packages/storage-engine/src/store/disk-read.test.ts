@@ -108,6 +108,29 @@ it('readers that need more memory together than there is all come to the end: wh
   await store.close()
 })
 
+it('a reader alone gets all of the memory, what it holds itself included', async () => {
+  const host = new MemoryStoreHost({ settings: { memoryBytes: 2 << 20, journalBytes: 1 << 20 } })
+  const first = await host.open()
+  const [written] = await first.createLogs([{ name: 'orders', options }])
+  for (let baseOffset = 0; baseOffset < 150; baseOffset++) {
+    const entry = plainEntry({ baseOffset, payload: new Uint8Array(40_000) })
+    while (written!.append(entry) === 'full') await first.whenWritable()
+  }
+  await first.close()
+  const store = await host.open()
+  const log = store.logs.get('orders')!
+  // Reads here and there leave a small block each, all over the memory; the entry behind the last one is half in such a block.
+  for (const offset of [...Array.from({ length: 24 }, (_, place) => place * 6), 139]) {
+    const read = await log.read(offset, 1, 150, true)
+    expect(read.nextOffset).toBe(offset + 1)
+    read.release()
+  }
+  const read = await log.read(140, 1, 150, true)
+  expect(read.nextOffset).toBe(141)
+  read.release()
+  await store.close()
+})
+
 it('a read in the middle of a segment that was being written when the store closed reads little of it', async () => {
   const reads = { count: 0, bytes: 0 }
   const host = new MemoryStoreHost({

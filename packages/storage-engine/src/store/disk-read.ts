@@ -353,14 +353,14 @@ export class DiskReader implements BlockOwner {
         await cached.loaded
         if (cached.filePosition + cached.validBytes - position >= needed) return cached
       }
+      // Who asks for memory, or waits for it, holds none: what is missing could be in the hands of those who wait.
+      hold.release()
       const block = this.#load(log, segment, position, needed, window)
       if (block !== undefined) {
         hold.take(block.pooled)
         await block.loaded
         return block
       }
-      // Who waits for memory holds none: otherwise all of it could be in the hands of those who wait.
-      hold.release()
       this.onWaiting()
       await new Promise<void>(resolve => this.#waiting.push(resolve))
     }
