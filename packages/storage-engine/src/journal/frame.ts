@@ -37,12 +37,14 @@ export const RecordKind = {
   inline: 1,
   /** Entries written to the segment directly; `headerSum` binds them. */
   extent: 2,
-  /** Payload is the name of log `logNumber`; precedes the log's first record in each journal file. */
+  /** Payload is the name of log `logNumber`, the places are those of the log's next record, which is its first in this journal file. */
   name: 3,
   /** The log's end after the previous commit, when that commit wrote it and this one does not: what a lost frame held. */
   previous: 4,
   /** Like `extent`, but `payload` is the CRC-32C of all its bytes (cheaper than headers when entries are small). */
-  extentOfBytes: 5
+  extentOfBytes: 5,
+  /** Like `name`, and nothing that earlier frames hold of the log counts any more: it was made, cut or reset since. */
+  anew: 6
 } as const
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
 

@@ -59,7 +59,7 @@ export class JournalReader {
       return await this.#walk(replayFrom, complete, visit)
     } finally {
       this.#buffer?.release()
-      for (const { file } of this.#files) await file.close()
+      for (const { file } of this.#files.splice(0)) await file.close()
     }
   }
 

@@ -94,7 +94,10 @@ export class SegmentFiles {
       await this.#disk.remove(segment.path)
       await this.#disk.remove(segment.indexPath)
     }
-    await this.#disk.syncDirectory(written[0]!.directory)
+    await this.#disk.syncDirectory(written[0]!.directory).catch((error: unknown) => {
+      // Recovery takes a segment whose file, or whole folder, a power cut had left nothing of for one that may be there.
+      if (!(error instanceof DiskError && error.code === 'NOT_FOUND')) throw error
+    })
   }
 
   /** The folder was removed: it must be made again before a file is created in it. */

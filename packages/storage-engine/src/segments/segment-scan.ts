@@ -37,6 +37,19 @@ export class SegmentScanner {
     return this.#use(segment, from, file => this.#scan(file.read.bind(file), from, to, offset, visit))
   }
 
+  /** The place behind the last of the readable entries from the segment's beginning, or its last mark, that end at or below `offset`. */
+  async findEnd(segment: Segment, offset: number): Promise<{ readonly filePosition: number; readonly offset: number }> {
+    const mark = segment.index.atOffset(offset)
+    let next = mark?.offset ?? segment.baseOffset
+    const filePosition = await this.scan(segment, mark?.filePosition ?? 0, segment.byteCount, next, (bytes, at) => {
+      const behind = this.#format.lastOffsetAt(bytes, at) + 1
+      if (behind > offset) return false
+      next = behind
+      return true
+    })
+    return { filePosition, offset: next }
+  }
+
   /** Runs `work` with the segment's file, `missing` when there is none. */
   #use<T>(segment: Segment, missing: T, work: (file: DiskFile) => Promise<T>): Promise<T> {
     return this.#turns.run(async () => {

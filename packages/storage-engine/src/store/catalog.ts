@@ -85,7 +85,8 @@ export async function rebuildCatalog(
     const damage: Omit<Damage, 'log'>[] = []
     for (const base of bases) {
       const previous = segments.at(-1)
-      if (previous !== undefined && previous.endOffset > base) break
+      // Left behind by a cut, or begun by one that left entries in the segment before: then the journal has its records.
+      if (previous !== undefined && previous.endOffset > base) continue
       if (previous !== undefined && previous.endOffset < base)
         damage.push({ startOffset: previous.endOffset, endOffset: base, reason: `${previous.path} ends early` })
       const segment = new Segment(folder, base, previous?.endPosition ?? 0, 0)

@@ -226,7 +226,8 @@ export class Committer {
   #planLog(plan: Plan, log: StoreLog, budget: number, fileSerial: number): Part | undefined {
     const from = log.issuedPosition
     const waiting = log.endPosition - from
-    const name = log.namedInFile === fileSerial ? undefined : logDescription(log.name, log.options)
+    const named = log.namedInFile === fileSerial && !log.beginsAnew
+    const name = named ? undefined : logDescription(log.name, log.options)
     const large = waiting >= this.#limits.inlineBytesMax
     let direct = large && this.#shouldWriteDirectly(log, waiting)
     let room = direct ? budget : Math.min(budget, this.#inlineRoom(plan, log, from, name))
@@ -309,7 +310,7 @@ export class Committer {
     for (const log of plan.previous)
       builder.addRecord(RecordKind.previous, log.number, 0, 0, 0, 0, log.flushedOffset, log.flushedOffset)
     for (const part of plan.parts) {
-      if (part.name !== undefined) this.#addName(part.log, part.name, fileSerial)
+      if (part.name !== undefined) this.#addName(part, part.name, fileSerial)
       this.#addPart(part)
       part.log.issuedPosition = part.to
       part.log.issuedOffset = part.nextOffset
@@ -328,11 +329,15 @@ export class Committer {
     return frame
   }
 
-  #addName(log: StoreLog, description: Uint8Array, fileSerial: number): void {
+  #addName({ log, segments, from, firstOffset, nextOffset }: Part, description: Uint8Array, fileSerial: number): void {
     const at = this.#builder.payloadAt
     this.#builder.addPayload(description)
-    this.#builder.addRecord(RecordKind.name, log.number, description.length, at, 0, 0, 0, 0)
+    const kind = log.beginsAnew ? RecordKind.anew : RecordKind.name
+    const { baseOffset, startPosition } = segments[0]!
+    const filePosition = from - startPosition
+    this.#builder.addRecord(kind, log.number, description.length, at, baseOffset, filePosition, firstOffset, nextOffset)
     log.namedInFile = fileSerial
+    log.beginsAnew = false
   }
 
   /** One record per segment that the part touches. */

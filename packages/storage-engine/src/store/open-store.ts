@@ -33,6 +33,7 @@ import { Recovery } from './recovery.ts'
 import { SegmentIndexes } from './segment-indexes.ts'
 import { Store } from './store.ts'
 import type { StoreParts } from './store-parts.ts'
+import { surveyJournal } from './survey.ts'
 import { TailReader } from './tail-read.ts'
 
 const frameBytesMax = 4 << 20
@@ -178,27 +179,23 @@ async function recover(store: Store, parts: Building, options: StoreOptions): Pr
   destager.nextLogNumber = Math.max(checkpoint?.nextLogNumber ?? 1, ...catalog.map(({ number }) => number + 1))
   committer.resumeAfter((checkpoint?.replayFrom ?? 1) - 1)
   writer.keepsBehind = true
-  // Without the state nobody knows which number is which log's until the journal has named it.
-  const numbers = new Map(parts.stateLost ? [] : store.numbers)
+  const reader = new JournalReader(disk, `${directory}/journal`, parts.identity)
+  const survey = parts.stateLost ? await surveyJournal(reader) : undefined
+  for (const { name, options: logOptions, segmentBase } of survey?.logs.values() ?? []) {
+    if (store.logs.has(name)) continue
+    const number = destager.nextLogNumber++
+    const segments = [new Segment(store.directoryOf(name), segmentBase, 0, options.clock.now())]
+    const entry = { number, name, options: logOptions, startOffset: segmentBase, segments, checkpoint: undefined }
+    adopt(store, entry, options)
+  }
   const recovery = new Recovery({
     stateLost: parts.stateLost,
     format,
     scanner,
     files,
-    logNumbered: number => numbers.get(number),
-    logNamed: (number, description) => {
-      if (!parts.stateLost || numbers.get(number)?.name === description.name) return
-      const known = store.logs.get(description.name)
-      if (known === undefined) {
-        const segments = [new Segment(store.directoryOf(description.name), 0, 0, options.clock.now())]
-        adopt(
-          store,
-          { ...description, number: destager.nextLogNumber++, startOffset: 0, segments, checkpoint: undefined },
-          options
-        )
-      }
-      numbers.set(number, store.logs.get(description.name)!)
-    },
+    logNumbered: number =>
+      survey === undefined ? store.numbers.get(number) : store.logs.get(survey.names.get(number) ?? ''),
+    sequenceKnown: log => (survey?.logs.get(log.name)?.from ?? 1 + (log.checkpoint?.sequence ?? 0)) - 1,
     becomeApplied: sequence => committer.resumeAfter(sequence),
     notePending: (log, sequence) => destager.notePending(log, sequence, options.clock.now()),
     destage: async logs => {
@@ -210,12 +207,13 @@ async function recover(store: Store, parts: Building, options: StoreOptions): Pr
     allPending: () => destager.allPending(),
     addStoreDamage: reason => store.addStoreDamage(reason)
   })
-  const reader = new JournalReader(disk, `${directory}/journal`, parts.identity)
-  const end = await recovery.replay(reader, checkpoint?.replayFrom ?? 0, checkpoint?.complete ?? 0)
+  const replayFrom = survey?.replayFrom ?? checkpoint?.replayFrom ?? 0
+  const end = await recovery.replay(reader, replayFrom, checkpoint?.complete ?? 0)
   writer.keepsBehind = false
   committer.resumeAfter(end.lastSequence)
   await destager.round(() => (parts.stateLost ? [...store.logs.values()] : []))
-  for (const log of store.logs.values()) if (log.checkpoint?.leftovers === true) await removeLeftovers(disk, log)
+  for (const log of store.logs.values())
+    if (parts.stateLost || log.checkpoint?.leftovers === true) await removeLeftovers(disk, log)
   await removeArrivals(disk, directory, engineState, store.logs, name => store.directoryOf(name))
   const caughtUp: StoreLog[] = []
   for (const log of store.logs.values())

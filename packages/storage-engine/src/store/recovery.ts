@@ -20,7 +20,6 @@ import type { SegmentFiles } from '../segments/segment-files.ts'
 import type { SegmentScanner } from '../segments/segment-scan.ts'
 import { pageCeil } from '../segments/segment-writer.ts'
 import { Segment } from '../segments/segment.ts'
-import { parseLogDescription } from './checkpoint.ts'
 import { cutLog } from './cut.ts'
 import type { StoreLog } from './store-log.ts'
 
@@ -30,9 +29,10 @@ export interface RecoveryHost {
   readonly format: EntryFormat
   readonly scanner: SegmentScanner
   readonly files: SegmentFiles
-  /** The log that the journal calls by this number; made when the small state was lost and the log is known by name only. */
-  logNamed(number: number, description: { name: string; options: StoreLog['options'] }): void
+  /** The log that the journal calls by this number. */
   logNumbered(number: number): StoreLog | undefined
+  /** Commits up to this one have nothing to add to the log. */
+  sequenceKnown(log: StoreLog): number
   /** Everything before this frame has been applied; it may be destaged with a checkpoint that says so. */
   becomeApplied(sequence: number): void
   notePending(log: StoreLog, sequence: number): void
@@ -72,12 +72,9 @@ export class Recovery {
     const intact = payloadIsIntact(frame, bytes, at)
     this.frameCount++
     for (const record of frame.records) {
-      if (record.kind === RecordKind.name) {
-        if (intact) this.#applyName(record, bytes, at)
-        continue
-      }
+      if (record.kind === RecordKind.name || record.kind === RecordKind.anew) continue
       const log = this.#host.logNumbered(record.logNumber)
-      if (log === undefined || this.#torn.has(log) || frame.sequence <= (log.checkpoint?.sequence ?? 0)) continue
+      if (log === undefined || this.#torn.has(log) || frame.sequence <= this.#host.sequenceKnown(log)) continue
       if (record.kind === RecordKind.previous) {
         if (record.nextOffset > log.endOffset) this.#noteMissing(log, record.nextOffset)
         continue
@@ -95,20 +92,14 @@ export class Recovery {
     if (proven) this.#host.becomeApplied(frame.sequence)
   }
 
-  #applyName(record: FrameRecord, bytes: Uint8Array, at: number): void {
-    const start = at + record.payload
-    this.#host.logNamed(record.logNumber, parseLogDescription(bytes.subarray(start, start + record.byteCount)))
-  }
-
   /**
    * Destaging in the middle of a frame makes checkpoints that contain a part of it, so a recovery that was cut short may have
    * applied the record already, or (inline) the first of its entries.
    */
   async #applyRecord(log: StoreLog, record: FrameRecord, found: FoundFrame, intact: boolean): Promise<void> {
-    const again = record.firstOffset < log.endOffset
-    if (again && this.#host.stateLost) {
-      if (!this.#goBack(log, record)) return
-    } else if (again) {
+    if (this.#host.stateLost) {
+      if (!(await this.#goBack(log, record))) return
+    } else if (record.firstOffset < log.endOffset) {
       if (record.nextOffset > log.endOffset) await this.#applyInline(log, record, found, intact)
       return
     }
@@ -118,15 +109,39 @@ export class Recovery {
   }
 
   /**
-   * Without checkpoints replay meets records of bytes that are in the segments already: the log goes back to where the record
-   * begins. False: the record speaks of a segment that is gone.
+   * Without checkpoints replay begins with frames of long ago, so it meets records of bytes that are in the segments already,
+   * and records whose bytes were cut off since. The journal is followed: the log goes back to where the record begins. What
+   * was written over it since comes later in the journal. False: the record speaks of a segment that is gone.
    */
-  #goBack(log: StoreLog, record: FrameRecord): boolean {
-    const segment = log.segments.find(({ baseOffset }) => baseOffset === record.segmentBase)
-    if (segment === undefined) return false
-    cutLog(log, segment, record.filePosition, record.firstOffset)
-    segment.allocatedBytes = -1
+  async #goBack(log: StoreLog, record: FrameRecord): Promise<boolean> {
+    const { segmentBase, filePosition, firstOffset } = record
+    const segment = log.segments.find(({ baseOffset }) => baseOffset === segmentBase)
+    if (segment === undefined) return await this.#makeWay(log, record)
+    const position = Math.min(filePosition, segment.byteCount)
+    const offset = position === filePosition ? firstOffset : Math.min(firstOffset, segment.endOffset)
+    if (segment !== log.active || position < segment.byteCount || offset < log.endOffset)
+      this.#cut(log, segment, position, offset)
     return true
+  }
+
+  /**
+   * For a record of a segment that has no file. Either that was still to be written, then its first record is in the journal
+   * and the segment begins again; or it was removed, then the rest of its records says nothing about the log any more.
+   */
+  async #makeWay(log: StoreLog, { segmentBase, filePosition, firstOffset }: FrameRecord): Promise<boolean> {
+    if (filePosition > 0) return segmentBase >= log.endOffset
+    if (firstOffset >= log.endOffset) return true
+    if (firstOffset <= log.segments[0]!.baseOffset) return false
+    // The log was cut here before this segment was begun, and everything before a cut is in the files.
+    const segment = log.segmentAt(firstOffset)
+    const end = await this.#host.scanner.findEnd(segment, firstOffset)
+    this.#cut(log, segment, end.filePosition, end.offset)
+    return true
+  }
+
+  #cut(log: StoreLog, segment: Segment, filePosition: number, offset: number): void {
+    cutLog(log, segment, filePosition, offset)
+    segment.allocatedBytes = -1
   }
 
   /** Brings the end of the log to where the record begins: rolls, or leaves a hole where commits were lost. */
@@ -219,22 +234,18 @@ export class Recovery {
       return true
     })
     const whole = reached === to && next === record.nextOffset && sum === record.payload
-    if (!whole && !proven) {
-      this.#torn.add(log)
-      return
-    }
-    if (whole) {
-      this.entryCount += entries.length
-      log.tail.clear()
-      for (const { last, timestamp, length } of entries) log.account(segment, log.endOffset, last, timestamp, length)
-    } else {
-      log.addDamage(
-        record.firstOffset,
-        record.nextOffset,
-        `bytes ${from} to ${to} of ${segment.path} are not what was written`
-      )
+    // The write took along what lay inline before it. Where it is damaged, or was cut since, that may be gone as well.
+    if (!whole && proven) await this.#host.destage([log])
+    // What is not as it was written may have been cut since: without checkpoints nobody knows, and what is intact stays.
+    const kept = whole || (this.#host.stateLost && next < record.nextOffset) ? entries : []
+    if (kept.length > 0) log.tail.clear()
+    for (const { last, timestamp, length } of kept) log.account(segment, log.endOffset, last, timestamp, length)
+    this.entryCount += kept.length
+    if (!whole && proven) {
+      const what = `bytes ${segment.byteCount} to ${to} of ${segment.path} are not what was written`
+      log.addDamage(log.endOffset, record.nextOffset, what)
       this.#leaveHole(log, to, record.nextOffset)
-    }
+    } else if (!whole) this.#torn.add(log)
     this.#settle(log)
     log.becomeDestaged(log.endPosition, log.endOffset)
   }

@@ -69,7 +69,7 @@ export class Shortener {
       await destager.roundInTurn([log])
       if (log.destagedPosition < log.endPosition) throw new StoreError('NO_SPACE', 'truncate', { log: log.name })
       const segment = log.segmentAt(offset)
-      const filePosition = await diskReader.positionOf(log, segment, offset)
+      const filePosition = await this.#positionOf(log, segment, offset)
       const dropped = await log.gate.run(async () => {
         diskReader.invalidate(log)
         return cutLog(log, segment, filePosition, offset)
@@ -82,6 +82,15 @@ export class Shortener {
       log.removalsUnderWay--
       await rebuildFold(log, engineState, indexes, scanner, format)
     })
+  }
+
+  /** Where the entry with `offset` begins, also when that one, or what follows, is damaged. */
+  async #positionOf(log: StoreLog, segment: Segment, offset: number): Promise<number> {
+    if (log.damage.every(({ startOffset }) => startOffset !== offset))
+      return await this.#parts.diskReader.positionOf(log, segment, offset)
+    const end = await this.#parts.scanner.findEnd(segment, offset)
+    if (end.offset !== offset) throw new StoreError('CORRUPT', `truncate to ${offset}`, { log: log.name })
+    return end.filePosition
   }
 
   /** As `Log.resetTo`. */

@@ -91,6 +91,8 @@ export class StoreLog implements Log {
   queued = false
   /** Serial of the journal file that last named this log. */
   namedInFile = -1
+  /** What the journal holds of the log is void: the next commit says so. */
+  beginsAnew = true
   /** First commit whose records the last checkpoint does not contain; 0 when there is none. */
   firstPendingSequence = 0
   /** Clock when that commit completed. */
@@ -268,6 +270,7 @@ export class StoreLog implements Log {
   /** Entries were cut off. */
   becomeCut(): void {
     this.generation++
+    this.beginsAnew = true
     this.readers.forget()
   }
 
