@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert'
 import { MeshError, type MeshErrorCode } from '../errors.ts'
-import type { Mesh } from '../mesh.ts'
+import type { Mesh } from './mesh.ts'
 import type { MeshLimits } from './mesh-limits.ts'
 
 /** Meshes under test. */

@@ -3,9 +3,9 @@
  * promises and grpc-peer-transport.ts for who dials whom and who is let in.
  */
 import type { MeshLimits } from '../mesh/mesh-limits.ts'
-import type { PeerAddress } from '../peers.ts'
-import { realScheduler } from '../real-scheduler.ts'
-import type { Scheduler } from '../scheduler.ts'
+import type { PeerAddress } from './peers.ts'
+import { realScheduler } from '../scheduler/real-scheduler.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import type { SchedulerLog } from '../supervisor.ts'
 import { defaultPeerLimits, PeerCore } from './peer-core.ts'
 

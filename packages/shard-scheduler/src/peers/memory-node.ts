@@ -4,9 +4,9 @@
  * process is gone.
  */
 import { MeshError } from '../errors.ts'
-import type { Frame, Link } from '../mesh/frames.ts'
-import type { PeerAddress } from '../peers.ts'
-import type { Scheduler } from '../scheduler.ts'
+import type { Frame, Link } from '../frames/frames.ts'
+import type { PeerAddress } from './peers.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import type { MemoryWire } from './memory-wire.ts'
 import type { PeerCore, PeerTransport } from './peer-core.ts'
 

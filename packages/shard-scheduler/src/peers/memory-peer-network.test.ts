@@ -1,7 +1,7 @@
 import assert from 'node:assert'
 import { describe, test } from 'vitest'
-import { ManualScheduler } from '../manual-scheduler.ts'
-import type { PeerAddress, PeerNetwork } from '../peers.ts'
+import { ManualScheduler } from '../scheduler/manual-scheduler.ts'
+import type { PeerAddress, PeerNetwork } from './peers.ts'
 import { MemoryPeerNetwork, type MemoryPeerNetworkOptions } from './memory-peer-network.ts'
 
 const addressOf = (number: number): PeerAddress => ({ host: 'node', port: number })

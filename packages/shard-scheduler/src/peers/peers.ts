@@ -15,8 +15,8 @@
  * longer linked. Every queue is bounded in bytes: over the bound `send` answers false and nothing was sent, a call ends in
  * `OVERLOADED`. A peer that does not read costs its own queue only.
  */
-import type { Lane } from './mesh/frames.ts'
-import type { SubmitOptions } from './mesh.ts'
+import type { Lane } from '../frames/frames.ts'
+import type { SubmitOptions } from '../mesh/mesh.ts'
 
 /** A peer that is not heard of for this long, pings included, is no longer linked. Milliseconds. */
 export const SILENCE_MAX_MS = 3_000

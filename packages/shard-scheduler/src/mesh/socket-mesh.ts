@@ -3,10 +3,10 @@
  * stream a pair, everything of one event-loop turn in one message, bounded, with deadlines; see mesh.ts for the promises and
  * mesh/grpc-transport.ts for who dials whom. A broker of one shard has no peers and never loads gRPC.
  */
-import { defaultMeshLimits, type MeshLimits } from './mesh/mesh-limits.ts'
-import { MeshCore } from './mesh/mesh-core.ts'
-import { realScheduler } from './real-scheduler.ts'
-import type { Scheduler } from './scheduler.ts'
+import { defaultMeshLimits, type MeshLimits } from './mesh-limits.ts'
+import { MeshCore } from './mesh-core.ts'
+import { realScheduler } from '../scheduler/real-scheduler.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 
 /** Settings of a mesh over sockets. */
 export interface SocketMeshOptions {
@@ -36,7 +36,7 @@ export async function openSocketMesh(options: SocketMeshOptions): Promise<Socket
   const limits = { ...defaultMeshLimits, ...options.limits }
   const mesh = new MeshCore(shard, shardCount, scheduler, limits)
   if (shardCount > 1) {
-    const { openGrpcTransport } = await import('./mesh/grpc-transport.ts')
+    const { openGrpcTransport } = await import('./grpc-transport.ts')
     mesh.useTransport(await openGrpcTransport(mesh, { socketFolder, token, scheduler, limits }))
   }
   return mesh

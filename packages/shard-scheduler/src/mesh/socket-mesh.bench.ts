@@ -1,7 +1,7 @@
 /**
  * What the mesh carries between two pinned processes: small calls a second, bytes a second, round trip. Run alone:
  *
- *     node --conditions=@milena/source packages/shard-scheduler/src/socket-mesh.bench.ts [seconds a row]
+ *     node --conditions=@milena/source packages/shard-scheduler/src/mesh/socket-mesh.bench.ts [seconds a row]
  *
  * CPU is both processes' together, so that a row says what a call costs however busy the machine is.
  */
@@ -11,7 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openSocketMesh, type SocketMesh } from './socket-mesh.ts'
-import { pinToCore } from './supervisor/affinity.ts'
+import { pinToCore } from '../supervisor/affinity.ts'
 
 interface Row {
   readonly title: string

@@ -6,11 +6,11 @@
  * `MemoryMeshNetwork` is the cable cupboard: it can cut, stall and heal the link between two shards, and end and start a shard.
  */
 import assert from 'node:assert'
-import type { Frame, Link } from './mesh/frames.ts'
-import { MeshCore } from './mesh/mesh-core.ts'
-import type { MeshLimits } from './mesh/mesh-limits.ts'
-import { realScheduler } from './real-scheduler.ts'
-import type { Scheduler } from './scheduler.ts'
+import type { Frame, Link } from '../frames/frames.ts'
+import { MeshCore } from './mesh-core.ts'
+import type { MeshLimits } from './mesh-limits.ts'
+import { realScheduler } from '../scheduler/real-scheduler.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 
 /** Settings of meshes in memory. */
 export interface MemoryMeshOptions {
