@@ -5,11 +5,11 @@
  * Record bytes go out as the host's own views; each is released when the socket took it.
  */
 import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput, ZERO_UUID } from '@milena/wire-protocol'
-import { FetchCall, type FetchLimits, type FetchResult } from '../fetch-call.ts'
-import { FetchEntry, type FetchTarget } from '../fetch-entry.ts'
-import { FINAL_EPOCH, type FetchSession, INITIAL_EPOCH, NO_SESSION, partitionKey } from '../fetch-sessions.ts'
+import { FetchCall, type FetchLimits, type FetchResult } from '../fetch/fetch-call.ts'
+import { FetchEntry, type FetchTarget } from '../fetch/fetch-entry.ts'
+import { FINAL_EPOCH, type FetchSession, INITIAL_EPOCH, NO_SESSION, partitionKey } from '../fetch/fetch-sessions.ts'
 import { type Handler, noResponse, type Outcome, type RequestContext } from '../handler.ts'
-import { LeaderHints } from '../leader-hints.ts'
+import { LeaderHints } from './answers/leader-hints.ts'
 import { FETCH_WAIT_MS_MAX } from '../settings.ts'
 
 type Request = RequestOf<typeof apis.fetch>

@@ -6,7 +6,7 @@
  * error that makes the client ask again; the port resolves when the topic is there, so we answer with the topic.
  */
 import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput, ZERO_UUID } from '@milena/wire-protocol'
-import { ALL_CLUSTER_OPERATIONS, ALL_TOPIC_OPERATIONS, OPERATIONS_OMITTED } from '../authorized-operations.ts'
+import { ALL_CLUSTER_OPERATIONS, ALL_TOPIC_OPERATIONS, OPERATIONS_OMITTED } from './answers/authorized-operations.ts'
 import type { Handler, RequestContext } from '../handler.ts'
 import type { ClusterView, PartitionView, TopicView } from '../ports.ts'
 import { AUTO_CREATE_TOPICS_PER_REQUEST_MAX } from '../settings.ts'

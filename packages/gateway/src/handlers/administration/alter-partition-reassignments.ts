@@ -11,7 +11,7 @@ import {
   type ResponseInput
 } from '@milena/wire-protocol'
 import type { Handler } from '../../handler.ts'
-import { groupByTopic } from '../../partition-results.ts'
+import { groupByTopic } from '../answers/partition-results.ts'
 import type { AdministrationPort, ReassignmentRequest } from '../../ports.ts'
 
 type Request = RequestOf<typeof apis.alterPartitionReassignments>

@@ -5,7 +5,7 @@
  */
 import { apis, errorCode, type RequestOf, type ResponseInput } from '@milena/wire-protocol'
 import type { Handler, RequestContext } from '../../handler.ts'
-import { livingBrokers } from '../../living-brokers.ts'
+import { livingBrokers } from '../answers/living-brokers.ts'
 import type { ConfigResourceType } from '../../ports.ts'
 import { configResourceTypes } from './config-resources.ts'
 

@@ -8,7 +8,7 @@ import {
   type ResponseInput
 } from '@milena/wire-protocol'
 import type { Handler } from '../../handler.ts'
-import { groupByTopic } from '../../partition-results.ts'
+import { groupByTopic } from '../answers/partition-results.ts'
 import type { AdministrationPort } from '../../ports.ts'
 
 type Request = RequestOf<typeof apis.listPartitionReassignments>

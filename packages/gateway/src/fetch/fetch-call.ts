@@ -15,12 +15,12 @@
  * Partitions wake their watchers at most once a turn. A parked fetch holds no bytes of the log, only one listener per
  * partition and one entry of the timer wheel, so ten thousand of them cost little.
  */
-import { TimerEntry } from './connections/timer-wheel.ts'
-import type { TurnTaker } from './connections/turn-queue.ts'
+import { TimerEntry } from '../connections/timer-wheel.ts'
+import type { TurnTaker } from '../connections/turn-queue.ts'
 import type { FetchEntry, ReadTerms } from './fetch-entry.ts'
-import type { RequestContext } from './handler.ts'
-import type { ReadOutcome } from './ports.ts'
-import { FETCH_READS_IN_FLIGHT_MAX } from './settings.ts'
+import type { RequestContext } from '../handler.ts'
+import type { ReadOutcome } from '../ports.ts'
+import { FETCH_READS_IN_FLIGHT_MAX } from '../settings.ts'
 
 export interface FetchLimits extends ReadTerms {
   /** Clamped: at least 0, at most FETCH_WAIT_MS_MAX. */

@@ -11,8 +11,8 @@
  * of each partition at most once.
  */
 import type { ErrorName } from '@milena/wire-protocol'
-import type { RequestContext } from './handler.ts'
-import type { Isolation, PartitionPort, ReadOutcome } from './ports.ts'
+import type { RequestContext } from '../handler.ts'
+import type { Isolation, PartitionPort, ReadOutcome } from '../ports.ts'
 
 export interface FetchTarget {
   /** Null when the client names the topic by id. */

@@ -1,5 +1,5 @@
 /** Which brokers take part: a leader that is not among them is no leader to a client. */
-import type { RequestContext } from './handler.ts'
+import type { RequestContext } from '../../handler.ts'
 
 /** Ids of the brokers that are not fenced. */
 export function livingBrokers(context: RequestContext): ReadonlySet<number> {

@@ -3,7 +3,7 @@
  * for metadata first. Collects the endpoints that one response has to list.
  */
 import type { ErrorName } from '@milena/wire-protocol'
-import type { RequestContext } from './handler.ts'
+import type { RequestContext } from '../../handler.ts'
 
 export interface LeaderHint {
   readonly leaderId: number

@@ -1,12 +1,12 @@
 /** Reads of one fetch side by side: the answer is that of reads one after the other, and the disk gets work for all of them. */
 import { apis, errorCode } from '@milena/wire-protocol'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { ReadOutcome, ReadRequest } from './ports.ts'
-import { FETCH_READS_IN_FLIGHT_MAX } from './settings.ts'
-import type { MemoryPartition } from './testing/memory-partition.ts'
-import type { RawClient } from './testing/raw-client.ts'
-import { ServedGateway } from './testing/served-gateway.ts'
-import { testBatch } from './testing/test-batch.ts'
+import type { ReadOutcome, ReadRequest } from '../ports.ts'
+import { FETCH_READS_IN_FLIGHT_MAX } from '../settings.ts'
+import type { MemoryPartition } from '../testing/memory-partition.ts'
+import type { RawClient } from '../testing/raw-client.ts'
+import { ServedGateway } from '../testing/served-gateway.ts'
+import { testBatch } from '../testing/test-batch.ts'
 
 const PARTITION_COUNT = 20
 const ROUNDS = 250

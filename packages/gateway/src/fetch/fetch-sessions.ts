@@ -12,8 +12,8 @@
  */
 import type { FetchCall } from './fetch-call.ts'
 import type { FetchEntry } from './fetch-entry.ts'
-import type { ClockPort } from './ports.ts'
-import { FETCH_SESSION_EVICTION_MS, FETCH_SESSION_PARTITIONS_MAX } from './settings.ts'
+import type { ClockPort } from '../ports.ts'
+import { FETCH_SESSION_EVICTION_MS, FETCH_SESSION_PARTITIONS_MAX } from '../settings.ts'
 
 export const NO_SESSION = 0
 export const INITIAL_EPOCH = 0
