@@ -11,7 +11,7 @@
  */
 import { elementSizeMin, fixedSize, layoutOf, type Layout } from './layout.ts'
 import { uuidAt, viewAt, type Reader } from './reader.ts'
-import { EMPTY_BYTES, inVersions, type Field, type Fields } from './schema.ts'
+import { EMPTY_BYTES, inVersions, type Field, type Fields } from '../schema.ts'
 
 /** Makes the decoder of a message. Throws EvalError where code generation is forbidden. */
 export function compileDecoder(name: string, fields: Fields, layout: Layout): (reader: Reader) => unknown {

@@ -8,7 +8,7 @@
  */
 import { fixedSize, layoutOf, type Layout } from './layout.ts'
 import { defaultSource } from './compile-decoder.ts'
-import { inVersions, EMPTY_BYTES, type Field, type Fields } from './schema.ts'
+import { inVersions, EMPTY_BYTES, type Field, type Fields } from '../schema.ts'
 import {
   COPY_BYTES_MAX,
   byteLengthOf,

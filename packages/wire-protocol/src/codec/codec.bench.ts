@@ -1,13 +1,13 @@
 /**
- * What codecs cost. Run: `node --conditions=@milena/source packages/wire-protocol/src/codec.bench.ts`.
+ * What codecs cost. Run: `node --conditions=@milena/source packages/wire-protocol/src/codec/codec.bench.ts`.
  * Prints the median and the best of several rounds, and a checksum of what was decoded or encoded, so that no work can be
  * left out; the interpreter runs beside the compiled codecs for comparison.
  */
-import { apis } from './apis.ts'
+import { apis } from '../apis.ts'
 import { makeCodec, type CodecKind } from './codec.ts'
-import { encodeResponse } from './frame.ts'
+import { encodeResponse } from '../frame.ts'
 import { Reader } from './reader.ts'
-import type { Api } from './schema.ts'
+import type { Api } from '../schema.ts'
 import { Writer } from './writer.ts'
 
 const ROUNDS = 15

@@ -16,7 +16,7 @@ import {
   type RequestOf,
   type ResponseInput,
   type ResponseOf
-} from './schema.ts'
+} from '../schema.ts'
 import type { Writer } from './writer.ts'
 
 /** Reads and writes one message in one version. */

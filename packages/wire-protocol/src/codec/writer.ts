@@ -10,7 +10,7 @@
  * that throws leaves nothing behind once the next `begin()` has run.
  */
 import { EncodeError } from './codec-errors.ts'
-import type { BytesInput } from './schema.ts'
+import type { BytesInput } from '../schema.ts'
 
 /** Fresh slabs have this many bytes, or what one field needs if that is more. */
 export const SLAB_BYTES = 16 * 1024

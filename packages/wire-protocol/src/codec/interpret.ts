@@ -5,7 +5,7 @@
  */
 import { elementSizeMin, layoutOf, type Layout } from './layout.ts'
 import type { Reader } from './reader.ts'
-import { defaultOf, inVersions, type BytesInput, type Field, type Fields } from './schema.ts'
+import { defaultOf, inVersions, type BytesInput, type Field, type Fields } from '../schema.ts'
 import {
   COPY_BYTES_MAX,
   byteLengthOf,

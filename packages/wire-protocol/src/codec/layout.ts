@@ -2,7 +2,7 @@
  * What a schema means in one version: which fields travel, where, and how small they can be. Shared by the compilers and the
  * interpreter so that they differ in how they move bytes and in nothing else.
  */
-import { inVersions, type Field, type Fields, type PrimitiveType } from './schema.ts'
+import { inVersions, type Field, type Fields, type PrimitiveType } from '../schema.ts'
 
 /** One version of one message. */
 export interface Layout {
