@@ -4,7 +4,7 @@ import type { SegmentScanner } from '../segments/segment-scan.ts'
 import type { Segment, SegmentMark } from '../segments/segment.ts'
 import type { CheckedState } from '../state/checked-state.ts'
 import { foldPrefix, offsetOfFoldKey } from './checkpoint.ts'
-import type { SegmentIndexes } from './segment-indexes.ts'
+import type { SegmentIndexes } from './reads/segment-indexes.ts'
 import type { StoreLog } from './store-log.ts'
 
 /**

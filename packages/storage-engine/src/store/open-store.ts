@@ -22,18 +22,18 @@ import { defaultStoreSettings, type StoreLogger, type StoreOptions, type StoreSe
 import { removeArrivals } from './hand-over/adoption.ts'
 import { loadCatalog, loadStoreCheckpoint, rebuildCatalog, type CatalogEntry } from './catalog.ts'
 import { Committer, frameOverheadBytes } from './commit.ts'
-import { removeLeftovers } from './cut.ts'
+import { removeLeftovers } from './removal/cut.ts'
 import { Destager } from './destage.ts'
-import { DiskReader } from './disk-read.ts'
+import { DiskReader } from './reads/disk-read.ts'
 import { rebuildFold } from './folds.ts'
 import { establishIdentity, keepIdentity } from './identity.ts'
-import { TimestampLookup } from './lookup.ts'
+import { TimestampLookup } from './reads/lookup.ts'
 import { removeOffers } from './hand-over/offers.ts'
 import { Recovery } from './recovery.ts'
-import { SegmentIndexes } from './segment-indexes.ts'
+import { SegmentIndexes } from './reads/segment-indexes.ts'
 import { Store } from './store.ts'
 import type { StoreParts } from './store-parts.ts'
-import { TailReader } from './tail-read.ts'
+import { TailReader } from './reads/tail-read.ts'
 
 const frameBytesMax = 4 << 20
 const indexBytesMax = 8 << 20

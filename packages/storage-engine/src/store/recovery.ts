@@ -21,7 +21,7 @@ import type { SegmentScanner } from '../segments/segment-scan.ts'
 import { pageCeil } from '../segments/segment-writer.ts'
 import { Segment } from '../segments/segment.ts'
 import { parseLogDescription } from './checkpoint.ts'
-import { cutLog } from './cut.ts'
+import { cutLog } from './removal/cut.ts'
 import type { StoreLog } from './store-log.ts'
 
 export interface RecoveryHost {

@@ -19,9 +19,9 @@ import type { PagePool } from '../memory/page-pool.ts'
 import { Segment } from '../segments/segment.ts'
 import type { Clock } from '../store-options.ts'
 import type { LogCheckpoint } from './checkpoint.ts'
-import type { DiskBlock } from './disk-read.ts'
+import type { DiskBlock } from './reads/disk-read.ts'
 import { Mutex } from './mutex.ts'
-import { Readers } from './readers.ts'
+import { Readers } from './reads/readers.ts'
 
 /** What a log asks of its store. */
 export interface LogHost {

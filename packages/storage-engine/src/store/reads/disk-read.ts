@@ -9,15 +9,15 @@
  * Damage: an entry whose checksum or header is wrong is recorded in the log's damage list and refused with `CORRUPT`, now and
  * later; entries before and after it stay readable.
  */
-import { StoreError } from '../errors.ts'
-import type { EntryFormat, ReadResult } from '../log-store.ts'
-import { orderFor, pageBytes } from '../memory/arena.ts'
-import { Block, PagePool, type BlockOwner } from '../memory/page-pool.ts'
-import type { Segment } from '../segments/segment.ts'
-import type { SegmentFiles } from '../segments/segment-files.ts'
-import { pageCeil } from '../segments/segment-writer.ts'
+import { StoreError } from '../../errors.ts'
+import type { EntryFormat, ReadResult } from '../../log-store.ts'
+import { orderFor, pageBytes } from '../../memory/arena.ts'
+import { Block, PagePool, type BlockOwner } from '../../memory/page-pool.ts'
+import type { Segment } from '../../segments/segment.ts'
+import type { SegmentFiles } from '../../segments/segment-files.ts'
+import { pageCeil } from '../../segments/segment-writer.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
-import type { StoreLog } from './store-log.ts'
+import type { StoreLog } from '../store-log.ts'
 import { PooledRead, emptyRead } from './tail-read.ts'
 
 const blockBytesMax = 1 << 20

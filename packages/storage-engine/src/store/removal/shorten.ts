@@ -8,13 +8,13 @@
  * Reads that are under way when entries go either return what was there or fail with `OUT_OF_RANGE`; they never see later
  * entries that took the same place.
  */
-import { StoreError } from '../errors.ts'
-import type { EntryFormat } from '../log-store.ts'
-import type { SegmentFiles } from '../segments/segment-files.ts'
-import type { SegmentScanner } from '../segments/segment-scan.ts'
-import { Segment } from '../segments/segment.ts'
-import type { CheckedState } from '../state/checked-state.ts'
-import type { Clock, StoreLogger } from '../store-options.ts'
+import { StoreError } from '../../errors.ts'
+import type { EntryFormat } from '../../log-store.ts'
+import type { SegmentFiles } from '../../segments/segment-files.ts'
+import type { SegmentScanner } from '../../segments/segment-scan.ts'
+import { Segment } from '../../segments/segment.ts'
+import type { CheckedState } from '../../state/checked-state.ts'
+import type { Clock, StoreLogger } from '../../store-options.ts'
 import {
   describeLog,
   encodeJson,
@@ -24,14 +24,14 @@ import {
   segmentKey,
   segmentPrefix,
   type StateChanges
-} from './checkpoint.ts'
-import type { Committer } from './commit.ts'
+} from '../checkpoint.ts'
+import type { Committer } from '../commit.ts'
 import { cutLog, restartLog, shortenFile } from './cut.ts'
-import type { Destager } from './destage.ts'
-import type { DiskReader } from './disk-read.ts'
-import { rebuildFold } from './folds.ts'
-import type { SegmentIndexes } from './segment-indexes.ts'
-import type { StoreLog } from './store-log.ts'
+import type { Destager } from '../destage.ts'
+import type { DiskReader } from '../reads/disk-read.ts'
+import { rebuildFold } from '../folds.ts'
+import type { SegmentIndexes } from '../reads/segment-indexes.ts'
+import type { StoreLog } from '../store-log.ts'
 
 /** The parts of a store that this needs. */
 export interface ShortenParts {

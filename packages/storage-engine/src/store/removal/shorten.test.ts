@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { SeededRandom } from '../disks/seeded-random.ts'
-import { StoreError } from '../errors.ts'
-import type { Log, LogOptions, ReadResult } from '../log-store.ts'
-import { MemoryStoreHost } from '../testing/memory-store.ts'
-import { plainEntry, plainFormat } from '../testing/plain-entries.ts'
-import { CountingFold, concat, readAll } from './store-model.ts'
+import { SeededRandom } from '../../disks/seeded-random.ts'
+import { StoreError } from '../../errors.ts'
+import type { Log, LogOptions, ReadResult } from '../../log-store.ts'
+import { MemoryStoreHost } from '../../testing/memory-store.ts'
+import { plainEntry, plainFormat } from '../../testing/plain-entries.ts'
+import { CountingFold, concat, readAll } from '../store-model.ts'
 
 const options: LogOptions = { segmentBytes: 64 << 10, indexIntervalBytes: 1024, segmentMs: 1e12 }
 

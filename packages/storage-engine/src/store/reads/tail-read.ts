@@ -5,10 +5,10 @@
  * Where an entry begins is found from the nearest known boundary (where a reader stopped, the flushed or destaged end, a mark of
  * the sparse index) by walking entry headers, which never takes more than an index interval and one entry.
  */
-import { assert } from '../assert.ts'
-import type { EntryFormat, ReadResult } from '../log-store.ts'
-import type { Block, PagePool } from '../memory/page-pool.ts'
-import type { StoreLog } from './store-log.ts'
+import { assert } from '../../assert.ts'
+import type { EntryFormat, ReadResult } from '../../log-store.ts'
+import type { Block, PagePool } from '../../memory/page-pool.ts'
+import type { StoreLog } from '../store-log.ts'
 
 /** An entry boundary: log position and the offset of the entry that begins there. */
 export interface Boundary {

@@ -2,14 +2,14 @@
  * Loads the sparse indexes of segments that were written by an earlier run, when a read needs them: from the index file of a
  * sealed segment, or else by walking the segment. Loaded indexes of sealed segments are kept up to `bytesMax`.
  */
-import type { AlignedBuffer, Disk } from '../disk.ts'
-import { DiskError } from '../errors.ts'
-import type { EntryFormat } from '../log-store.ts'
-import { SegmentIndex } from '../segments/segment-index.ts'
-import type { SegmentScanner } from '../segments/segment-scan.ts'
-import type { Segment } from '../segments/segment.ts'
-import { pageCeil } from '../segments/segment-writer.ts'
-import type { StoreLog } from './store-log.ts'
+import type { AlignedBuffer, Disk } from '../../disk.ts'
+import { DiskError } from '../../errors.ts'
+import type { EntryFormat } from '../../log-store.ts'
+import { SegmentIndex } from '../../segments/segment-index.ts'
+import type { SegmentScanner } from '../../segments/segment-scan.ts'
+import type { Segment } from '../../segments/segment.ts'
+import { pageCeil } from '../../segments/segment-writer.ts'
+import type { StoreLog } from '../store-log.ts'
 
 export class SegmentIndexes {
   readonly #disk: Disk

@@ -2,11 +2,11 @@
  * Removing the files of logs that are forgotten: in the background, when nothing is written to them any more. A failure costs
  * space only. Of files that another store has names of, only the names here go.
  */
-import type { Disk } from '../disk.ts'
-import type { SegmentFiles } from '../segments/segment-files.ts'
-import type { StoreLogger } from '../store-options.ts'
-import type { Committer } from './commit.ts'
-import type { StoreLog } from './store-log.ts'
+import type { Disk } from '../../disk.ts'
+import type { SegmentFiles } from '../../segments/segment-files.ts'
+import type { StoreLogger } from '../../store-options.ts'
+import type { Committer } from '../commit.ts'
+import type { StoreLog } from '../store-log.ts'
 
 /** The parts of a store that this needs. */
 export interface RemovalParts {

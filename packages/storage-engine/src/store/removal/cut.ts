@@ -2,11 +2,11 @@
  * Cutting entries off a log, in the two halves between which the checkpoint is stored: first what memory knows, then, when
  * that is durable, the files. A crash in between leaves bytes and files behind that nothing refers to.
  */
-import type { Disk } from '../disk.ts'
-import type { SegmentFiles } from '../segments/segment-files.ts'
-import { pageCeil } from '../segments/segment-writer.ts'
-import { baseOffsetOf, indexFileName, segmentFileName, type Segment } from '../segments/segment.ts'
-import type { StoreLog } from './store-log.ts'
+import type { Disk } from '../../disk.ts'
+import type { SegmentFiles } from '../../segments/segment-files.ts'
+import { pageCeil } from '../../segments/segment-writer.ts'
+import { baseOffsetOf, indexFileName, segmentFileName, type Segment } from '../../segments/segment.ts'
+import type { StoreLog } from '../store-log.ts'
 
 /**
  * Makes the log end at `filePosition` of `segment`, where the entry with `offset` began. Everything was destaged. Returns the

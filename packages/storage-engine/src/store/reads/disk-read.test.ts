@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
-import type { Disk, DiskFile } from '../disk.ts'
-import type { Log, LogOptions, LogStore } from '../log-store.ts'
-import { MemoryStoreHost } from '../testing/memory-store.ts'
-import { plainEntry } from '../testing/plain-entries.ts'
+import type { Disk, DiskFile } from '../../disk.ts'
+import type { Log, LogOptions, LogStore } from '../../log-store.ts'
+import { MemoryStoreHost } from '../../testing/memory-store.ts'
+import { plainEntry } from '../../testing/plain-entries.ts'
 
 const ENTRY_BYTES = 300_000
 const ENTRY_COUNT = 20

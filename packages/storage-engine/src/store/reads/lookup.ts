@@ -2,11 +2,11 @@
  * Finding entries by timestamp: the sparse index says from which mark on an entry at or after a time can be, a walk over entry
  * headers finds it. Exact: no approximation by segment or mark.
  */
-import type { EntryFormat, EntryLocation } from '../log-store.ts'
-import type { Segment } from '../segments/segment.ts'
+import type { EntryFormat, EntryLocation } from '../../log-store.ts'
+import type { Segment } from '../../segments/segment.ts'
 import type { DiskReader } from './disk-read.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
-import type { StoreLog } from './store-log.ts'
+import type { StoreLog } from '../store-log.ts'
 import type { TailReader } from './tail-read.ts'
 
 export class TimestampLookup {
