@@ -11,12 +11,12 @@
 export const portImplementations = [
   // The broker's composition roots and its clock and data folder.
   'apps/broker/src/admin/admin-listener.ts',
-  'apps/broker/src/data-folder.ts',
+  'apps/broker/src/node/data-folder.ts',
   'apps/broker/src/main.ts',
-  'apps/broker/src/shard-main.ts',
-  'apps/broker/src/embedded-node.ts',
+  'apps/broker/src/shard/shard-main.ts',
+  'apps/broker/src/node/embedded-node.ts',
   'apps/broker/src/free-ports.ts',
-  'apps/broker/src/supervise.ts',
+  'apps/broker/src/node/supervise.ts',
   'apps/broker/src/system-clock.ts',
 
   // Sockets of Kafka clients.

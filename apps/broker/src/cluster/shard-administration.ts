@@ -22,12 +22,12 @@ import {
   preferredLeader,
   type PartitionState,
   type TopicState
-} from '../controller/cluster-state.ts'
+} from '../controller/metadata/cluster-state.ts'
 import { ControllerUnavailableError, type ControllerClient } from '../controller/controller-client.ts'
 import type { AnswerOf, RequestName, RequestOf } from '../controller/messages.ts'
-import type { MetadataReplica } from '../controller/metadata-replica.ts'
-import type { Elections } from './elections.ts'
-import type { ShardCluster } from './shard-cluster.ts'
+import type { MetadataReplica } from '../controller/metadata/metadata-replica.ts'
+import type { Elections } from './leadership/elections.ts'
+import type { ShardCluster } from './view/shard-cluster.ts'
 
 const QUORUM_DEADLINE_MS = 10_000
 const UNREGISTER_DEADLINE_MS = 10_000

@@ -5,7 +5,7 @@
  * Two kinds: settings of `brokerSettings` that are marked `dynamic`, and those below, which exist only there (Kafka's
  * replication quotas are no settings that a broker could be started with either). All others need a restart and are refused.
  */
-import { brokerIdOf, nodeOf, type ClusterState } from '../controller/cluster-state.ts'
+import { brokerIdOf, nodeOf, type ClusterState } from '../controller/metadata/cluster-state.ts'
 import { brokerSettings, type BrokerSettings, type BrokerSettingName } from './broker-settings.ts'
 import { long, LONG_MAX, parseValue, type Definition, type SettingValue } from './definition.ts'
 import { definitionOf } from './parse.ts'
