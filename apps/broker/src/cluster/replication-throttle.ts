@@ -11,9 +11,8 @@
  * nodes instead of shards give rates to nodes; the shards of one share them the same way.
  */
 import {
-  brokerIdOf,
-  nodeOf,
   replicaHosts,
+  shownBrokerId,
   type ClusterState,
   type TopicState
 } from '../controller/metadata/cluster-state.ts'
@@ -144,7 +143,7 @@ export class ReplicationThrottle implements CatchUpThrottle {
 
   /** The id under which clients know a shard. */
   #shown(brokerId: number): number {
-    return this.#options.byNode ? brokerIdOf(nodeOf(brokerId), 0) : brokerId
+    return shownBrokerId(brokerId, this.#options.byNode)
   }
 }
 

@@ -17,9 +17,9 @@ import type {
 } from '@milena/gateway'
 import type { ErrorName } from '@milena/wire-protocol'
 import {
-  brokerIdOf,
   nodeOf,
   preferredLeader,
+  shownBrokerIds,
   type PartitionState,
   type TopicState
 } from '../controller/metadata/cluster-state.ts'
@@ -154,9 +154,7 @@ export class ShardAdministration implements AdministrationPort {
     { replicas }: PartitionState,
     target: readonly number[]
   ): ReassignmentView {
-    const shown = (ids: readonly number[]): number[] => {
-      return [...new Set(ids.map(id => (this.#options.byNode ? brokerIdOf(nodeOf(id), 0) : id)))]
-    }
+    const shown = (ids: readonly number[]): readonly number[] => shownBrokerIds(ids, this.#options.byNode)
     const removing = replicas.filter(id => !target.includes(id))
     const adding = target.filter(id => !replicas.includes(id))
     return {

@@ -11,8 +11,14 @@ import type { ListenerAddress } from '../../settings/listener.ts'
 export interface Advertising {
   /** Configured addresses by listener name. */
   readonly advertised: ReadonlyMap<string, ListenerAddress>
-  /** The default gateway of this network namespace and what to advertise behind it. */
-  readonly gateway: { readonly address: string; readonly host: string } | undefined
+  /** Undefined: clients behind it are told what others are. */
+  readonly gateway: NetworkGateway | undefined
+}
+
+/** The default gateway of this network namespace, and the host that clients behind it are told. */
+export interface NetworkGateway {
+  readonly address: string
+  readonly host: string
 }
 
 /** Host and base port for this client. `listenerPort` is the port that shard 0 listens on. */
@@ -24,10 +30,13 @@ export function advertisedAddress(
   const configured = advertising.advertised.get(dial.listener)
   if (configured !== undefined) return { host: configured.host, port: configured.port }
   const { gateway } = advertising
-  if (gateway !== undefined && plainAddress(dial.remoteAddress) === gateway.address) {
-    return { host: gateway.host, port: listenerPort }
-  }
+  if (comesThrough(gateway, dial)) return { host: gateway.host, port: listenerPort }
   return { host: plainAddress(dial.localAddress), port: listenerPort }
+}
+
+/** Whether this client's packets come from the gateway. */
+export function comesThrough(gateway: NetworkGateway | undefined, dial: Dial): gateway is NetworkGateway {
+  return gateway !== undefined && plainAddress(dial.remoteAddress) === gateway.address
 }
 
 /** An IPv4 address without the IPv6 wrapping of dual-stack sockets, without a zone. */

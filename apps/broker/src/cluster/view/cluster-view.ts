@@ -9,15 +9,16 @@ import type { BrokerView, ClusterView, Dial, PartitionView, TopicView } from '@m
 import {
   brokerIdOf,
   brokersOf,
-  nodeOf,
   preferredLeader,
   replicaHosts,
   shardOf,
+  shownBrokerId,
+  shownBrokerIds,
   type ClusterState,
   type NodeState,
   type TopicState
 } from '../../controller/metadata/cluster-state.ts'
-import { advertisedAddress, type Advertising } from './addresses.ts'
+import { advertisedAddress, comesThrough, type Advertising } from './addresses.ts'
 import type { Leadership } from '../leadership/leader-table.ts'
 
 /** What a view is made of. */
@@ -93,7 +94,7 @@ export class StateView implements ClusterView {
     if (listener === undefined) return []
     const { advertised, gateway } = this.#source.advertising
     // A client behind the gateway reaches published ports only, those of the other nodes, too.
-    const behind = !advertised.has(dial.listener) && gateway !== undefined && isBehind(gateway.address, dial)
+    const behind = !advertised.has(dial.listener) && comesThrough(gateway, dial)
     const host = behind ? gateway.host : listener.host
     const shards = this.#source.byNode ? [0] : brokersOf(node).map(shardOf)
     return shards.map(shard => this.#broker(node, shard, host, listener.port + (listener.portPerShard ? shard : 0)))
@@ -134,14 +135,10 @@ export class StateView implements ClusterView {
 
   /** The id that clients know a broker by. */
   #shown(brokerId: number): number {
-    return this.#source.byNode ? brokerIdOf(nodeOf(brokerId), 0) : brokerId
+    return shownBrokerId(brokerId, this.#source.byNode)
   }
 
   #distinct(brokerIds: readonly number[]): readonly number[] {
-    return this.#source.byNode ? [...new Set(brokerIds.map(id => this.#shown(id)))] : brokerIds
+    return shownBrokerIds(brokerIds, this.#source.byNode)
   }
-}
-
-function isBehind(gatewayAddress: string, dial: Dial): boolean {
-  return dial.remoteAddress.replace(/^::ffff:/i, '') === gatewayAddress
 }

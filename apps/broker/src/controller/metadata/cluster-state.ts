@@ -11,8 +11,18 @@
 
 /** Kafka's broker id of a shard. Shards are brokers to clients; a node is the machine they share. */
 export const brokerIdOf = (nodeId: number, shard: number): number => nodeId * SHARDS_PER_NODE + shard
+/** The node of a shard, from the shard's broker id. */
 export const nodeOf = (brokerId: number): number => Math.floor(brokerId / SHARDS_PER_NODE)
+/** The number of a shard on its node, from its broker id. */
 export const shardOf = (brokerId: number): number => brokerId % SHARDS_PER_NODE
+
+/** The broker that clients know a shard as. `byNode` (node addressing): its node, which has the id of its first shard. */
+export const shownBrokerId = (brokerId: number, byNode: boolean): number =>
+  byNode ? brokerIdOf(nodeOf(brokerId), 0) : brokerId
+
+/** The same of several, each broker once. */
+export const shownBrokerIds = (brokerIds: readonly number[], byNode: boolean): readonly number[] =>
+  byNode ? [...new Set(brokerIds.map(id => shownBrokerId(id, byNode)))] : brokerIds
 const SHARDS_PER_NODE = 1000
 
 /** Host and port; with shard addressing (and always for rpc) shard i is at port + i. */
