@@ -29,7 +29,7 @@ export function runTask(
 ): Promise<RunReport> {
   switch (level) {
     case 'raft':
-      return Promise.resolve(runRaft({ seed, seconds, without, print }))
+      return runRaft({ seed, seconds, without, print })
     case 'replication':
       return runReplication({ seed, seconds, without, print })
     case 'cluster':
