@@ -21,7 +21,7 @@ import { memoryStorage, startEmbeddedNode, type EmbeddedNode, type MemoryStorage
 import { freePorts } from './free-ports.ts'
 import { createLogger } from './logging.ts'
 import { DEFAULT_RPC, describeNode, planListeners } from './node/node-plan.ts'
-import type { ShardStatus } from './shard/shard.ts'
+import type { ShardStatus } from './shard/contract.ts'
 import type { BrokerSettings } from './settings/broker-settings.ts'
 import { embeddedSettings, type StartBrokerOptions } from './start-broker.ts'
 import { systemClock } from './system-clock.ts'

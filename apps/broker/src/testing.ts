@@ -31,4 +31,5 @@ export { openReplicaHost, type ReplicaHostOptions } from './replication/host/hos
 export { parseBrokerSettings } from './settings/parse.ts'
 export type { BrokerSettings } from './settings/broker-settings.ts'
 export { gatewaySettings } from './shard/gateway-host.ts'
-export { openShard, type OpenShard, type ShardOptions } from './shard/shard.ts'
+export type { OpenShard, ShardOptions } from './shard/contract.ts'
+export { openShard } from './shard/shard.ts'

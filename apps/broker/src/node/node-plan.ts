@@ -4,7 +4,7 @@
  */
 import { defaultGateway, type Advertising } from '../cluster/view/addresses.ts'
 import type { Endpoint, ListenerEndpoint, NodeDescription } from '../controller/metadata/cluster-state.ts'
-import type { ShardListener } from '../shard/shard.ts'
+import type { ShardListener } from '../shard/contract.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import { parseHostPort, parseListeners, type ListenerAddress } from '../settings/listener.ts'
 import { SettingsError } from '../settings/parse.ts'

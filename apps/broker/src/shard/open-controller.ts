@@ -14,7 +14,7 @@ import type { MetadataReplica } from '../controller/metadata/metadata-replica.ts
 import { RaftCommandLog } from '../controller/log/raft-command-log.ts'
 import { openControllerRoom, type ControllerRoom } from '../controller/start-controller.ts'
 import type { ReplicaHost, ReplicatedLog } from '../replication/contract.ts'
-import type { ShardOptions } from './shard.ts'
+import type { ShardOptions } from './contract.ts'
 import type { BrokerClock } from '../system-clock.ts'
 
 /** The shard of each node that has a replica of the controller's log. */

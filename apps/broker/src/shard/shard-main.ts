@@ -17,7 +17,7 @@ import { readIdentity, saveMembership, shardFolder, type NodeIdentity } from '..
 import { createLogger } from '../logging.ts'
 import { shardListeners } from '../node/node-plan.ts'
 import { openShardDisk } from './shard-disk.ts'
-import { startShard } from './shard.ts'
+import { startShard } from './start-shard.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { ListenerAddress } from '../settings/listener.ts'
 import { systemClock, systemScheduler } from '../system-clock.ts'
