@@ -175,14 +175,15 @@ function respond(
     topics.add(result.entry.target, describe(context, result, isolated, hints))
     if (plan.kind === 'incremental') serveLast(context, plan.session, result)
   }
-  const sessionId =
-    plan.kind === 'full'
-      ? openSession(context, plan.entries, results)
-      : plan.kind === 'incremental'
-        ? plan.session.id
-        : 0
+  const sessionId = sessionOf(context, plan, results)
   if (plan.kind === 'incremental') releaseClosed(context, plan.session)
   return { sessionId, responses: topics.topics, nodeEndpoints: hints === null ? [] : hints.endpoints() }
+}
+
+/** The session that the client goes on with: a new one after a full request that asked for one, 0 without. */
+function sessionOf(context: RequestContext, plan: FetchPlan, results: readonly FetchResult[]): number {
+  if (plan.kind === 'full') return openSession(context, plan.entries, results)
+  return plan.kind === 'incremental' ? plan.session.id : 0
 }
 
 /** Whether an incremental answer must say something of this partition; remembers what is said. */

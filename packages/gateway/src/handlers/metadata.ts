@@ -157,8 +157,9 @@ class TopicDescriber {
     const replicaNodes = this.#told(view.replicas)
     const isrNodes = this.#told(view.inSyncReplicas)
     const complete = replicaNodes.length === view.replicas.length && isrNodes.length === view.inSyncReplicas.length
+    const replicasError = complete ? 0 : REPLICA_NOT_AVAILABLE
     return {
-      errorCode: leaderId < 0 ? LEADER_NOT_AVAILABLE : complete ? 0 : REPLICA_NOT_AVAILABLE,
+      errorCode: leaderId < 0 ? LEADER_NOT_AVAILABLE : replicasError,
       partitionIndex: view.partition,
       leaderId,
       leaderEpoch: view.leaderEpoch,

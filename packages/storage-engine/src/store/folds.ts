@@ -30,7 +30,8 @@ export async function rebuildFold(
   const useKey = newest !== undefined && offsetOfFoldKey(newest) > newestEmpty
   fold.restore(useKey ? state.get(newest) : undefined)
   let bytesRead = 0
-  let next = useKey ? offsetOfFoldKey(newest) : newestEmpty >= 0 ? newestEmpty : log.segments[0]!.baseOffset
+  const emptyFrom = newestEmpty >= 0 ? newestEmpty : log.segments[0]!.baseOffset
+  let next = useKey ? offsetOfFoldKey(newest) : emptyFrom
   while (next < log.endOffset) {
     const segment = log.segmentAt(next)
     const mark = await markBefore(log, segment, next, indexes)

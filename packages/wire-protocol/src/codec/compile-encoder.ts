@@ -133,15 +133,14 @@ class EncoderCompiler {
   #variableSize(value: string, name: string, type: string): void {
     const { flexible } = this.#layout
     if (type === 'string') this.lines.push(`p = w.textAt(p, ${value}, ${flexible}, '${name}')`)
-    else {
-      const inline = this.#inline
-        ? 'true'
-        : type === 'records'
-          ? 'false'
-          : `byteLengthOf(${value}, '${name}') <= COPY_BYTES_MAX`
-      this.lines.push(`p = w.blobAt(p, ${value}, ${flexible}, ${inline}, '${name}')`)
-    }
+    else this.lines.push(`p = w.blobAt(p, ${value}, ${flexible}, ${this.#copies(value, name, type)}, '${name}')`)
     this.#reload()
+  }
+
+  /** Source of the decision whether bytes are copied into the writer's slab instead of becoming a chunk of their own. */
+  #copies(value: string, name: string, type: string): string {
+    if (this.#inline) return 'true'
+    return type === 'records' ? 'false' : `byteLengthOf(${value}, '${name}') <= COPY_BYTES_MAX`
   }
 
   #array(value: string, name: string, field: Field): void {

@@ -178,8 +178,9 @@ export class Elections {
     // A shard that stops stands for nothing any more, whatever its node's mode is.
     if (this.#closed) return
     const { calls, replicas } = this.#options
-    const mode = state.nodes.get(nodeOf(calls.self))?.mode
-    const reason = mode === 'maintenance' ? 'maintenance' : replicas.refusesAppends ? 'disk full' : undefined
+    const inMaintenance = state.nodes.get(nodeOf(calls.self))?.mode === 'maintenance'
+    const fullDisk = replicas.refusesAppends ? 'disk full' : undefined
+    const reason = inMaintenance ? 'maintenance' : fullDisk
     const began = reason !== undefined && this.#resting === undefined
     this.#resting = reason
     replicas.abstaining = reason !== undefined
