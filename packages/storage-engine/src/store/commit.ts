@@ -85,7 +85,7 @@ export class Committer {
   #nextSequence = 1
   /** The last commit that is complete. One that failed never is. */
   #completeSequence = 0
-  /** Bytes written directly since the last call of `takeDirectBytes`. */
+  /** Bytes written directly since the last call of `resetDirectBytes`. */
   #directBytes = 0
   /** Commits, records and bytes since open, for metrics and benches. */
   commitCount = 0

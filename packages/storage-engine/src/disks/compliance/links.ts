@@ -1,10 +1,9 @@
 /** The part of `diskCompliance` about files with several names. */
 import assert from 'node:assert/strict'
-import type { Disk, OpenOptions } from '../disk.ts'
-import { DiskError } from '../errors.ts'
-import type { Suite } from './disk-compliance.ts'
-
-const BUFFERED: OpenOptions = { mode: 'create', direct: false, durable: false }
+import type { Disk } from '../../disk.ts'
+import { DiskError } from '../../errors.ts'
+import type { Suite } from './contract.ts'
+import { BUFFERED } from './probes.ts'
 
 /** Defines the tests. */
 export function linkSuite(test: Suite): void {
