@@ -8,11 +8,10 @@
  * Idle groups cost nothing: they sleep, and one small message a pair of shards every `HEARTBEAT_TICKS` stands for all of
  * theirs. When it stays away, or the link breaks, the groups that are shared with that shard wake up.
  *
- * Ticks are counted by what the scheduler's clock says, at most `TICKS_PER_TURN_MAX` at once: a loop that was held up must not
- * take the silence of its own ears for that of the others.
+ * Of the ticks that passed (tick-clock.ts) at most `TICKS_PER_TURN_MAX` count at once: a loop that was held up must not take the
+ * silence of its own ears for that of the others.
  */
 import assert from 'node:assert'
-import { ElectionQuota } from './election-quota.ts'
 import { openRaftNode, type Message } from '@milena/raft'
 import type { Log } from '@milena/storage-engine'
 import type {
@@ -25,8 +24,6 @@ import type {
   ReplicaReport,
   ReplicatedLog
 } from '../contract.ts'
-import { readExchange, type Received } from '../wire/exchange-codec.ts'
-import { encodePromised, groupKeys, LOST_KEY, voteKey } from '../kept/group-state.ts'
 import type {
   GroupHost,
   GroupParts,
@@ -37,20 +34,22 @@ import type {
 } from '../group/group-host.ts'
 import { Group } from '../group/group.ts'
 import { endWithin, leaveAll } from '../group/handover.ts'
+import { reportsOf, tellDamage } from '../group/replica-report.ts'
+import { decodeTransfer, handOver, isMeantFor, SNAPSHOT_SERVICE } from '../group/snapshots.ts'
 import { offerReplica, takeOverReplica } from '../hand-over/replica-offer.ts'
+import { encodePromised, groupKeys, LOST_KEY, voteKey } from '../kept/group-state.ts'
+import { brokerOf } from '../kept/replica-ids.ts'
+import { StateWriter } from '../kept/state-writer.ts'
 import { GroupLives } from '../lives/group-lives.ts'
 import { openGroups, type OpenGroupsOptions } from '../lives/open-groups.ts'
-import { reportsOf, tellDamage } from '../group/replica-report.ts'
-import { Outbox, RAFT_CHANNEL } from './outbox.ts'
+import { readExchange, type Received } from '../wire/exchange-codec.ts'
+import { ElectionQuota } from './election-quota.ts'
 import { CATCH_UP_BYTES_PER_SECOND, LAG_MS_MAX, type ReplicaHostOptions } from './host-options.ts'
-import { brokerOf } from '../kept/replica-ids.ts'
+import { Outbox, RAFT_CHANNEL } from './outbox.ts'
 import { PeerWatch } from './peer-watch.ts'
-import { decodeTransfer, handOver, isMeantFor, SNAPSHOT_SERVICE } from '../group/snapshots.ts'
-import { StateWriter } from '../kept/state-writer.ts'
+import { TICK_MS, TickClock } from './tick-clock.ts'
 import { TickWheel } from './tick-wheel.ts'
 
-/** Milliseconds of a tick. */
-export const TICK_MS = 50
 /** Ticks without a leader after which a follower stands: 0.5 to 1 s. */
 export const ELECTION_TICKS = 10
 /** Ticks between heartbeats of a group that is awake, and between those of shards that share groups. */
@@ -99,8 +98,7 @@ class Host implements ReplicaHost, GroupHost {
   #bytesHeld = 0
   #turnScheduled = false
   #busy = 0
-  #tickedMs: number
-  #cancelTick: () => void = () => undefined
+  readonly #clock: TickClock
   readonly #unsubscribe: () => void
   #closed = false
 
@@ -127,8 +125,7 @@ class Host implements ReplicaHost, GroupHost {
     network.receive(RAFT_CHANNEL, (from, message) => this.#receive(from, message))
     network.serve(SNAPSHOT_SERVICE, (payload, from) => this.#receiveSnapshot(payload, from))
     this.#unsubscribe = network.onPeerChange((peer, reachable) => this.#peerChanged(peer, reachable))
-    this.#tickedMs = scheduler.now()
-    this.#armTick()
+    this.#clock = new TickClock(scheduler, count => this.#onTicks(count))
   }
 
   get groups(): ReadonlyMap<string, ReplicatedLog> {
@@ -321,23 +318,10 @@ class Host implements ReplicaHost, GroupHost {
     })
   }
 
-  #armTick(): void {
-    const { scheduler } = this.#options
-    const delayMs = Math.max(1, this.#tickedMs + TICK_MS - scheduler.now())
-    this.#cancelTick = scheduler.after(delayMs, () => {
-      if (this.#closed) return
-      this.#onTimer()
-      this.#armTick()
-    })
-  }
-
-  #onTimer(): void {
-    const ticks = Math.floor((this.#options.scheduler.now() - this.#tickedMs) / TICK_MS)
-    if (ticks <= 0) return
-    this.#tickedMs += ticks * TICK_MS
+  #onTicks(count: number): void {
     this.#run(() => {
-      for (let count = 0; count < Math.min(ticks, TICKS_PER_TURN_MAX); count++) this.#onTick()
-      this.#outbox.refill(ticks * TICK_MS)
+      for (let at = 0; at < Math.min(count, TICKS_PER_TURN_MAX); at++) this.#onTick()
+      this.#outbox.refill(count * TICK_MS)
     })
   }
 
@@ -507,7 +491,7 @@ class Host implements ReplicaHost, GroupHost {
 
   close(): Promise<void> {
     this.#closed = true
-    this.#cancelTick()
+    this.#clock.stop()
     this.#unsubscribe()
     for (const group of this.#groups.values()) group.close()
     return Promise.resolve()

@@ -10,11 +10,11 @@ import type { PeerNetwork } from '@milena/shard-scheduler'
 import { CatchUpBudgets, type CatchUpLimit, type CatchUpThrottle } from '../catch-up-throttle.ts'
 import type { BrokerId } from '../contract.ts'
 import { readRun, type ReadRun, type RunOutcome } from '../group/entry-run.ts'
-import { ExchangeWriter, type EntryRun, type Outgoing } from '../wire/exchange-codec.ts'
 import type { SendEntries, SendRepair } from '../group/group-host.ts'
 import type { Group } from '../group/group.ts'
-import type { GroupKey } from '../wire/group-key.ts'
 import { brokerOf } from '../kept/replica-ids.ts'
+import { ExchangeWriter, type EntryRun, type Outgoing } from '../wire/exchange-codec.ts'
+import type { GroupKey } from '../wire/group-key.ts'
 
 export const RAFT_CHANNEL = 'raft'
 
