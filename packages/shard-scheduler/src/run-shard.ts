@@ -13,8 +13,8 @@
  */
 import { SupervisorError } from './errors.ts'
 import type { MeshCore } from './mesh/mesh-core.ts'
-import { realScheduler } from './scheduler/real-scheduler.ts'
 import { openSocketMesh } from './mesh/socket-mesh.ts'
+import { realScheduler } from './scheduler/real-scheduler.ts'
 import { StallDetector } from './scheduler/stall-detector.ts'
 import type { FromShard, ShardStatus, StartMessage, ToShard } from './supervisor/control-channel.ts'
 

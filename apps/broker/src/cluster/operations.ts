@@ -5,15 +5,9 @@
  * Plans shown by a dry run are made from the same state and by the same functions as what is done; load may have moved when it
  * is done.
  */
-import {
-  planBalance,
-  planEvacuation,
-  planGivenUp,
-  planWaits,
-  replicaCountOf,
-  type PlannedMove
-} from '../controller/plans/balance-plan.ts'
 import { isEnabled, movesUnderWay } from '../controller/cluster-keeper.ts'
+import type { ControllerClient } from '../controller/controller-client.ts'
+import { CONTROLLER_LOG_NAME } from '../controller/log/command-log.ts'
 import {
   brokersOf,
   nodeOf,
@@ -22,12 +16,18 @@ import {
   type NodeState,
   type TopicState
 } from '../controller/metadata/cluster-state.ts'
-import { CONTROLLER_LOG_NAME } from '../controller/log/command-log.ts'
-import type { ControllerClient } from '../controller/controller-client.ts'
 import type { MetadataReplica } from '../controller/metadata/metadata-replica.ts'
+import {
+  planBalance,
+  planEvacuation,
+  planGivenUp,
+  planWaits,
+  replicaCountOf,
+  type PlannedMove
+} from '../controller/plans/balance-plan.ts'
 import { downNodes, type Down } from '../controller/plans/placement.ts'
-import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { RecoveryScope, UncleanRecovery } from '../recovery/unclean-recovery.ts'
+import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { Elections } from './leadership/elections.ts'
 import type { LeaderTable } from './leadership/leader-table.ts'
 import { OperationError } from './operation-error.ts'

@@ -16,6 +16,8 @@ import type {
   TopicPartition
 } from '@milena/gateway'
 import type { ErrorName } from '@milena/wire-protocol'
+import { ControllerUnavailableError, type ControllerClient } from '../controller/controller-client.ts'
+import type { AnswerOf, RequestName, RequestOf } from '../controller/messages.ts'
 import {
   nodeOf,
   preferredLeader,
@@ -23,8 +25,6 @@ import {
   type PartitionState,
   type TopicState
 } from '../controller/metadata/cluster-state.ts'
-import { ControllerUnavailableError, type ControllerClient } from '../controller/controller-client.ts'
-import type { AnswerOf, RequestName, RequestOf } from '../controller/messages.ts'
 import type { MetadataReplica } from '../controller/metadata/metadata-replica.ts'
 import type { Elections } from './leadership/elections.ts'
 import type { ShardCluster } from './view/shard-cluster.ts'

@@ -7,10 +7,10 @@
  */
 import type { NodeIdentity } from '../node/data-folder.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import { planBalance, planEvacuation, type PlannedMove } from './plans/balance-plan.ts'
-import { brokerIdOf, nodeOf, type ClusterState } from './metadata/cluster-state.ts'
-import type { CommandLog } from './log/command-log.ts'
 import { NotLeaderError, type Controller } from './controller.ts'
+import type { CommandLog } from './log/command-log.ts'
+import { brokerIdOf, nodeOf, type ClusterState } from './metadata/cluster-state.ts'
+import { planBalance, planEvacuation, type PlannedMove } from './plans/balance-plan.ts'
 import type { Down } from './plans/placement.ts'
 
 /** Between two looks at the state when nothing happens, ms. */

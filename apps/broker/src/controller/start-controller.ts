@@ -5,10 +5,10 @@
 import type { Mesh, PeerNetwork } from '@milena/shard-scheduler'
 import type { NodeIdentity } from '../node/data-folder.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import type { CommandLog } from './log/command-log.ts'
 import { ClusterKeeper } from './cluster-keeper.ts'
-import { Controller } from './controller.ts'
 import { ControllerRouter } from './controller-router.ts'
+import { Controller } from './controller.ts'
+import type { CommandLog } from './log/command-log.ts'
 import { MetadataPublisher } from './metadata/metadata-publisher.ts'
 
 export interface ControllerRoomOptions {

@@ -3,8 +3,8 @@
  * is a cluster of its own at once; one with seeds waits until there is a cluster that it belongs to (cluster/membership/formation.ts).
  */
 import type { PeerAddress, PeerNetwork } from '@milena/shard-scheduler'
-import { formOrJoin, type FormationOptions } from '../cluster/membership/formation.ts'
 import type { NodeCandidate } from '../cluster/membership/discovery.ts'
+import { formOrJoin, type FormationOptions } from '../cluster/membership/formation.ts'
 import type { NodeDescription } from '../controller/metadata/cluster-state.ts'
 import type { FolderIdentity, Membership, NodeIdentity } from './data-folder.ts'
 import type { RpcPlan } from './node-plan.ts'

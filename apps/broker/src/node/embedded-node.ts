@@ -9,14 +9,14 @@ import { MemoryDisk, MemoryStateDevice, openLmdbState, type Disk, type StateBack
 import type { Logger } from 'pino'
 import type { ClusterOperations } from '../cluster/operations.ts'
 import { brokerIdOf, type NodeDescription } from '../controller/metadata/cluster-state.ts'
-import { saveMembership, shardFolder, type NodeIdentity } from './data-folder.ts'
-import { planAdvertising } from './node-plan.ts'
-import { openShardDisk } from '../shard/shard-disk.ts'
-import type { Shard, ShardStatus } from '../shard/contract.ts'
-import { startShard } from '../shard/start-shard.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { ListenerAddress } from '../settings/listener.ts'
+import type { Shard, ShardStatus } from '../shard/contract.ts'
+import { openShardDisk } from '../shard/shard-disk.ts'
+import { startShard } from '../shard/start-shard.ts'
 import { systemScheduler, type BrokerClock } from '../system-clock.ts'
+import { saveMembership, shardFolder, type NodeIdentity } from './data-folder.ts'
+import { planAdvertising } from './node-plan.ts'
 
 const DRAIN_MS = 2_000
 

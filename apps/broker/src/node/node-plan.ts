@@ -4,10 +4,10 @@
  */
 import { defaultGateway, type Advertising } from '../cluster/view/addresses.ts'
 import type { Endpoint, ListenerEndpoint, NodeDescription } from '../controller/metadata/cluster-state.ts'
-import type { ShardListener } from '../shard/contract.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import { parseHostPort, parseListeners, type ListenerAddress } from '../settings/listener.ts'
 import { SettingsError } from '../settings/parse.ts'
+import type { ShardListener } from '../shard/contract.ts'
 
 /** Most shards that are started by themselves; more must be asked for. */
 const AUTOMATIC_SHARDS_MAX = 16

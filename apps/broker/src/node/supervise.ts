@@ -10,6 +10,11 @@ import type { Logger } from 'pino'
 import type { AdminServer } from '../admin/admin-listener.ts'
 import { ShardRequests, type FromShardMessage } from '../admin/shard-requests.ts'
 import { brokerIdOf } from '../controller/metadata/cluster-state.ts'
+import type { BrokerSettings } from '../settings/broker-settings.ts'
+import { parseHostPort } from '../settings/listener.ts'
+import { SettingsError } from '../settings/parse.ts'
+import type { ShardConfig } from '../shard/shard-main.ts'
+import { systemClock } from '../system-clock.ts'
 import { claimNode } from './claim-node.ts'
 import { claimDataFolder, newUuid, readIdentity, saveMembership } from './data-folder.ts'
 import {
@@ -21,11 +26,6 @@ import {
   planShardCount,
   shardListeners
 } from './node-plan.ts'
-import type { ShardConfig } from '../shard/shard-main.ts'
-import type { BrokerSettings } from '../settings/broker-settings.ts'
-import { parseHostPort } from '../settings/listener.ts'
-import { SettingsError } from '../settings/parse.ts'
-import { systemClock } from '../system-clock.ts'
 
 /** The shard that answers for the cluster. */
 const FIRST_SHARD = 0

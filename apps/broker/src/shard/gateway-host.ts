@@ -3,11 +3,11 @@ import type { AdministrationPort, createGateway, GatewayHost, LogDirsPort } from
 import type { LogStore } from '@milena/storage-engine'
 import { ProducerIdBlocks } from '../cluster/producer-ids.ts'
 import type { ShardCluster } from '../cluster/view/shard-cluster.ts'
-import { shownBrokerId, type ClusterState } from '../controller/metadata/cluster-state.ts'
 import type { ControllerClient } from '../controller/controller-client.ts'
+import { shownBrokerId, type ClusterState } from '../controller/metadata/cluster-state.ts'
 import type { PartitionTable } from '../partitions/partition-table.ts'
-import { ShardConfigs } from '../settings/config-descriptions.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
+import { ShardConfigs } from '../settings/config-descriptions.ts'
 import { LiveSettings } from '../settings/dynamic-settings.ts'
 import type { BrokerClock } from '../system-clock.ts'
 

@@ -9,18 +9,18 @@ import { openGrpcPeerNetwork, runShard, type PeerNetwork } from '@milena/shard-s
 import { openLmdbState } from '@milena/storage-engine'
 import type { Logger } from 'pino'
 import { answerShardRequest, type FromShardMessage, type ToShardMessage } from '../admin/shard-requests.ts'
-import type { Advertising } from '../cluster/view/addresses.ts'
 import type { OperationName } from '../cluster/operations.ts'
 import { peersAlone } from '../cluster/peers/peers-alone.ts'
+import type { Advertising } from '../cluster/view/addresses.ts'
 import { brokerIdOf, type Endpoint, type NodeDescription } from '../controller/metadata/cluster-state.ts'
-import { readIdentity, saveMembership, shardFolder, type NodeIdentity } from '../node/data-folder.ts'
 import { createLogger } from '../logging.ts'
+import { readIdentity, saveMembership, shardFolder, type NodeIdentity } from '../node/data-folder.ts'
 import { shardListeners } from '../node/node-plan.ts'
-import { openShardDisk } from './shard-disk.ts'
-import { startShard } from './start-shard.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { ListenerAddress } from '../settings/listener.ts'
 import { systemClock, systemScheduler } from '../system-clock.ts'
+import { openShardDisk } from './shard-disk.ts'
+import { startShard } from './start-shard.ts'
 
 /** What the supervisor tells every shard of a node. */
 export interface ShardConfig {

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest'
 import { TimerWheel } from '../connections/timer-wheel.ts'
 import { TurnQueue } from '../connections/turn-queue.ts'
-import { FetchCall, type FetchLimits, type FetchResult } from './fetch-call.ts'
-import { FetchEntry, type FetchWish } from './fetch-entry.ts'
-import { FetchSessionCache } from './fetch-sessions.ts'
 import type { RequestContext } from '../handler.ts'
 import { defaultSettings } from '../settings.ts'
 import { ManualClock } from '../testing/clocks.ts'
 import { MemoryHost } from '../testing/memory-host.ts'
 import { testBatch } from '../testing/test-batch.ts'
+import { FetchCall, type FetchLimits, type FetchResult } from './fetch-call.ts'
+import { FetchEntry, type FetchWish } from './fetch-entry.ts'
+import { FetchSessionCache } from './fetch-sessions.ts'
 
 const wishFrom = (fetchOffset: bigint): FetchWish => ({
   fetchOffset,

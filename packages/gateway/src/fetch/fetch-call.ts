@@ -17,10 +17,10 @@
  */
 import { TimerEntry } from '../connections/timer-wheel.ts'
 import type { TurnTaker } from '../connections/turn-queue.ts'
-import type { FetchEntry, ReadTerms } from './fetch-entry.ts'
 import type { RequestContext } from '../handler.ts'
 import type { ReadOutcome } from '../ports.ts'
 import { FETCH_READS_IN_FLIGHT_MAX } from '../settings.ts'
+import type { FetchEntry, ReadTerms } from './fetch-entry.ts'
 
 export interface FetchLimits extends ReadTerms {
   /** Clamped: at least 0, at most FETCH_WAIT_MS_MAX. */

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { FetchEntry } from './fetch-entry.ts'
-import { FetchSessionCache, partitionKey } from './fetch-sessions.ts'
 import { FETCH_SESSION_EVICTION_MS, FETCH_SESSION_PARTITIONS_MAX } from '../settings.ts'
 import { ManualClock } from '../testing/clocks.ts'
+import { FetchEntry } from './fetch-entry.ts'
+import { FetchSessionCache, partitionKey } from './fetch-sessions.ts'
 
 function partitions(count: number): Map<string, FetchEntry> {
   const map = new Map<string, FetchEntry>()

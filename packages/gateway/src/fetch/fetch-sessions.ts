@@ -10,10 +10,10 @@
  *
  * One cache per gateway; not shared between shards, as clients have one session per connection target.
  */
-import type { FetchCall } from './fetch-call.ts'
-import type { FetchEntry } from './fetch-entry.ts'
 import type { ClockPort } from '../ports.ts'
 import { FETCH_SESSION_EVICTION_MS, FETCH_SESSION_PARTITIONS_MAX } from '../settings.ts'
+import type { FetchCall } from './fetch-call.ts'
+import type { FetchEntry } from './fetch-entry.ts'
 
 export const NO_SESSION = 0
 export const INITIAL_EPOCH = 0

@@ -9,8 +9,8 @@ import { FetchCall, type FetchLimits, type FetchResult } from '../fetch/fetch-ca
 import { FetchEntry, type FetchTarget } from '../fetch/fetch-entry.ts'
 import { FINAL_EPOCH, type FetchSession, INITIAL_EPOCH, NO_SESSION, partitionKey } from '../fetch/fetch-sessions.ts'
 import { type Handler, noResponse, type Outcome, type RequestContext } from '../handler.ts'
-import { LeaderHints } from './answers/leader-hints.ts'
 import { FETCH_WAIT_MS_MAX } from '../settings.ts'
+import { LeaderHints } from './answers/leader-hints.ts'
 
 type Request = RequestOf<typeof apis.fetch>
 type RequestedTopic = Request['topics'][number]

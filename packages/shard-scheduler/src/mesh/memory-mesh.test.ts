@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, test } from 'vitest'
 import { MeshError } from '../errors.ts'
 import { ManualScheduler } from '../scheduler/manual-scheduler.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import { MemoryMeshNetwork } from './memory-mesh.ts'
 import { meshCompliance, type MeshFixture, type OpenMeshes } from './mesh-compliance.ts'
-import type { Scheduler } from '../scheduler/scheduler.ts'
 
 const openManual: OpenMeshes = async (shardCount, limits = {}) => {
   const scheduler = new ManualScheduler()

@@ -7,10 +7,10 @@
  */
 import assert from 'node:assert'
 import type { Frame, Link } from '../frames/frames.ts'
-import { MeshCore } from './mesh-core.ts'
-import type { MeshLimits } from './mesh-limits.ts'
 import { realScheduler } from '../scheduler/real-scheduler.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
+import { MeshCore } from './mesh-core.ts'
+import type { MeshLimits } from './mesh-limits.ts'
 
 /** Settings of meshes in memory. */
 export interface MemoryMeshOptions {

@@ -10,8 +10,8 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openSocketMesh, type SocketMesh } from './socket-mesh.ts'
 import { pinToCore } from '../supervisor/affinity.ts'
+import { openSocketMesh, type SocketMesh } from './socket-mesh.ts'
 
 interface Row {
   readonly title: string

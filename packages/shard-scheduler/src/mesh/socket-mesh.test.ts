@@ -6,11 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import grpc from '@grpc/grpc-js'
 import { afterAll, describe, test } from 'vitest'
 import { MeshError } from '../errors.ts'
-import type { Mesh } from './mesh.ts'
+import { createSocketFolder, socketPath } from '../supervisor/socket-folder.ts'
 import { meshCompliance, type OpenMeshes } from './mesh-compliance.ts'
 import type { MeshLimits } from './mesh-limits.ts'
+import type { Mesh } from './mesh.ts'
 import { openSocketMesh } from './socket-mesh.ts'
-import { createSocketFolder, socketPath } from '../supervisor/socket-folder.ts'
 
 const parent = mkdtempSync(join(tmpdir(), 'milena-test-'))
 afterAll(() => rmSync(parent, { recursive: true, force: true }))

@@ -3,10 +3,10 @@
  * stream a pair, everything of one event-loop turn in one message, bounded, with deadlines; see mesh.ts for the promises and
  * mesh/grpc-transport.ts for who dials whom. A broker of one shard has no peers and never loads gRPC.
  */
-import { defaultMeshLimits, type MeshLimits } from './mesh-limits.ts'
-import { MeshCore } from './mesh-core.ts'
 import { realScheduler } from '../scheduler/real-scheduler.ts'
 import type { Scheduler } from '../scheduler/scheduler.ts'
+import { MeshCore } from './mesh-core.ts'
+import { defaultMeshLimits, type MeshLimits } from './mesh-limits.ts'
 
 /** Settings of a mesh over sockets. */
 export interface SocketMeshOptions {

@@ -4,10 +4,10 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, test } from 'vitest'
 import { ManualScheduler } from '../scheduler/manual-scheduler.ts'
-import type { PeerAddress, PeerNetwork } from './peers.ts'
 import { openGrpcPeerNetwork } from './grpc-peer-network.ts'
 import { MemoryPeerNetwork } from './memory-peer-network.ts'
 import { peerCompliance, type OpenPeerWorld } from './peer-compliance.ts'
+import type { PeerAddress, PeerNetwork } from './peers.ts'
 
 const openManual: OpenPeerWorld = async (limits = {}) => {
   const scheduler = new ManualScheduler()

@@ -4,10 +4,10 @@
  * left out; the interpreter runs beside the compiled codecs for comparison.
  */
 import { apis } from '../apis.ts'
-import { makeCodec, type CodecKind } from './codec.ts'
 import { encodeResponse } from '../frame.ts'
-import { Reader } from './reader.ts'
 import type { Api } from '../schema.ts'
+import { makeCodec, type CodecKind } from './codec.ts'
+import { Reader } from './reader.ts'
 import { Writer } from './writer.ts'
 
 const ROUNDS = 15

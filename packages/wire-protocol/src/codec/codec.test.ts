@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { apis } from '../apis.ts'
-import { makeCodec, requestCodec, responseCodec, type Codec } from './codec.ts'
-import { DecodeError, EncodeError, type DecodeErrorCode, type EncodeErrorCode } from './codec-errors.ts'
-import { Reader } from './reader.ts'
 import { array, bool, bytes, int32, int64, int8, records, string, struct, uint16, uuid, float64 } from '../schema.ts'
 import type { Fields, RequestOf, ResponseInput, ResponseOf } from '../schema.ts'
 import { everyMessage, fullMessage, randomStruct, seededRandom } from '../testing.ts'
+import { DecodeError, EncodeError, type DecodeErrorCode, type EncodeErrorCode } from './codec-errors.ts'
+import { makeCodec, requestCodec, responseCodec, type Codec } from './codec.ts'
+import { Reader } from './reader.ts'
 import { Writer } from './writer.ts'
 
 const seed = Number(process.env['MILENA_SEED'] ?? 20261123)

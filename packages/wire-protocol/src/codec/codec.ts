@@ -2,12 +2,6 @@
  * Codecs of messages, one for each (API, direction, version), made on first use and kept. Making one takes well under a
  * millisecond; using one involves neither schema nor version any more.
  */
-import { compileDecoder } from './compile-decoder.ts'
-import { compileEncoder } from './compile-encoder.ts'
-import { EncodeError } from './codec-errors.ts'
-import { interpretDecode, interpretEncode } from './interpret.ts'
-import type { Layout } from './layout.ts'
-import type { Reader } from './reader.ts'
 import {
   inVersions,
   type Api,
@@ -17,6 +11,12 @@ import {
   type ResponseInput,
   type ResponseOf
 } from '../schema.ts'
+import { EncodeError } from './codec-errors.ts'
+import { compileDecoder } from './compile-decoder.ts'
+import { compileEncoder } from './compile-encoder.ts'
+import { interpretDecode, interpretEncode } from './interpret.ts'
+import type { Layout } from './layout.ts'
+import type { Reader } from './reader.ts'
 import type { Writer } from './writer.ts'
 
 /** Reads and writes one message in one version. */

@@ -9,9 +9,9 @@
  *
  * Contract: the source is made from the schema alone, never from input. `interpret.ts` is the same thing written plainly.
  */
+import { EMPTY_BYTES, inVersions, type Field, type Fields } from '../schema.ts'
 import { elementSizeMin, fixedSize, layoutOf, type Layout } from './layout.ts'
 import { uuidAt, viewAt, type Reader } from './reader.ts'
-import { EMPTY_BYTES, inVersions, type Field, type Fields } from '../schema.ts'
 
 /** Makes the decoder of a message. Throws EvalError where code generation is forbidden. */
 export function compileDecoder(name: string, fields: Fields, layout: Layout): (reader: Reader) => unknown {

@@ -6,9 +6,9 @@
  * Contract: the source is made from the schema alone. The writer's `bytes`, `view` and `position` are kept in locals; every
  * call of the writer that may move them is followed by `#reload`.
  */
-import { fixedSize, layoutOf, type Layout } from './layout.ts'
-import { defaultSource } from './compile-decoder.ts'
 import { inVersions, EMPTY_BYTES, type Field, type Fields } from '../schema.ts'
+import { defaultSource } from './compile-decoder.ts'
+import { fixedSize, layoutOf, type Layout } from './layout.ts'
 import {
   COPY_BYTES_MAX,
   byteLengthOf,

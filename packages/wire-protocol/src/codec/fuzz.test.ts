@@ -7,11 +7,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { apis } from '../apis.ts'
-import { makeCodec, type Codec } from './codec.ts'
-import { DecodeError } from './codec-errors.ts'
-import { Reader } from './reader.ts'
 import { Field, type Fields } from '../schema.ts'
 import { everyMessage, fullMessage, randomStruct, seededRandom, type MessageVersion, type Random } from '../testing.ts'
+import { DecodeError } from './codec-errors.ts'
+import { makeCodec, type Codec } from './codec.ts'
+import { Reader } from './reader.ts'
 import { Writer } from './writer.ts'
 
 const seed = Number(process.env['MILENA_SEED'] ?? Date.now() % 1_000_000_000)

@@ -3,9 +3,9 @@
  * They serve where the platform forbids code generation (`--disallow-code-generation-from-strings`), and the tests as the
  * judge of the compiled ones. Same contract, same errors; positions in errors may differ.
  */
+import { defaultOf, inVersions, type BytesInput, type Field, type Fields } from '../schema.ts'
 import { elementSizeMin, layoutOf, type Layout } from './layout.ts'
 import type { Reader } from './reader.ts'
-import { defaultOf, inVersions, type BytesInput, type Field, type Fields } from '../schema.ts'
 import {
   COPY_BYTES_MAX,
   byteLengthOf,

@@ -9,8 +9,8 @@
  * the next message. The caller must not change the views it passed in until the chunks have left. An encode
  * that throws leaves nothing behind once the next `begin()` has run.
  */
-import { EncodeError } from './codec-errors.ts'
 import type { BytesInput } from '../schema.ts'
+import { EncodeError } from './codec-errors.ts'
 
 /** Fresh slabs have this many bytes, or what one field needs if that is more. */
 export const SLAB_BYTES = 16 * 1024

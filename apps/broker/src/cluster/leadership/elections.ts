@@ -9,8 +9,8 @@ import { nodeOf, preferredLeader, type ClusterState, type TopicState } from '../
 import type { MetadataReplica } from '../../controller/metadata/metadata-replica.ts'
 import type { ReplicaHost } from '../../replication/contract.ts'
 import type { BrokerSettings } from '../../settings/broker-settings.ts'
-import type { LeaderTable } from './leader-table.ts'
 import type { ShardCalls } from '../peers/shard-calls.ts'
+import type { LeaderTable } from './leader-table.ts'
 import { SLOW_DISK_LOOK_MS, SlowDisk } from './slow-disk.ts'
 
 const TRANSFER_SERVICE = 'partition.transfer-leadership'

@@ -1,8 +1,8 @@
 import { memoryMeshes, MemoryPeerNetwork } from '@milena/shard-scheduler'
 import { ManualScheduler } from '@milena/shard-scheduler/testing'
 import { describe, expect, it } from 'vitest'
-import { LeaderTable } from './leader-table.ts'
 import { NodePeers } from '../peers/node-peers.ts'
+import { LeaderTable } from './leader-table.ts'
 
 /** Two nodes with two shards each; tables by broker id. */
 function world(): {

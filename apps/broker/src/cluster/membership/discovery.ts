@@ -8,8 +8,8 @@
  * Messages are JSON with a version, since nodes of different releases read them.
  */
 import type { PeerAddress, PeerNetwork } from '@milena/shard-scheduler'
-import type { NodeDescription } from '../../controller/metadata/cluster-state.ts'
 import type { JoinAnswer, JoinRequest } from '../../controller/messages.ts'
+import type { NodeDescription } from '../../controller/metadata/cluster-state.ts'
 import type { Membership } from '../../node/data-folder.ts'
 
 export const openServices = { discover: 'cluster.discover', join: 'cluster.join' } as const

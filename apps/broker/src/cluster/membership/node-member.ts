@@ -5,9 +5,9 @@
  * down or cut off: as long as it hears of no leader it asks the nodes that it does know for the others; one is enough.
  */
 import type { PeerAddress, PeerNetwork } from '@milena/shard-scheduler'
-import { brokersOf, shardOf, type ClusterState, type NodeDescription } from '../../controller/metadata/cluster-state.ts'
 import type { ControllerRouter } from '../../controller/controller-router.ts'
 import type { NodeOutcome } from '../../controller/messages.ts'
+import { brokersOf, shardOf, type ClusterState, type NodeDescription } from '../../controller/metadata/cluster-state.ts'
 import { askDiscover, askJoin } from './discovery.ts'
 
 /** How long a removed node keeps its links, ms: long enough to hear that it was removed. */

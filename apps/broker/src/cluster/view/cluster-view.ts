@@ -18,8 +18,8 @@ import {
   type NodeState,
   type TopicState
 } from '../../controller/metadata/cluster-state.ts'
-import { advertisedAddress, comesThrough, type Advertising } from './addresses.ts'
 import type { Leadership } from '../leadership/leader-table.ts'
+import { advertisedAddress, comesThrough, type Advertising } from './addresses.ts'
 
 /** What a view is made of. */
 export interface ViewSource {

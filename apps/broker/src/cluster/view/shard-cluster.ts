@@ -10,14 +10,14 @@ import type {
   TopicResult
 } from '@milena/gateway'
 import type { PeerNetwork } from '@milena/shard-scheduler'
-import type { ClusterState, TopicState } from '../../controller/metadata/cluster-state.ts'
-import { CONTROLLER_LOG_NAME } from '../../controller/log/command-log.ts'
 import { ControllerUnavailableError, type ControllerClient } from '../../controller/controller-client.ts'
+import { CONTROLLER_LOG_NAME } from '../../controller/log/command-log.ts'
+import type { ClusterState, TopicState } from '../../controller/metadata/cluster-state.ts'
 import type { MetadataReplica } from '../../controller/metadata/metadata-replica.ts'
 import type { BrokerSettings } from '../../settings/broker-settings.ts'
+import type { LeaderTable, Leadership } from '../leadership/leader-table.ts'
 import type { Advertising } from './addresses.ts'
 import { StateView } from './cluster-view.ts'
-import type { LeaderTable, Leadership } from '../leadership/leader-table.ts'
 
 /** Longest that CreateTopics and CreatePartitions wait for the leaders of new partitions to be known, ms: a courtesy, clients would ask again. */
 const LEADERS_WAIT_MS_MAX = 2_000

@@ -17,6 +17,7 @@ import {
   type ClusterState,
   type StateSnapshot
 } from '../metadata/cluster-state.ts'
+import type { Command, CommandResult } from '../metadata/commands.ts'
 import {
   commandBatch,
   commandsIn,
@@ -26,7 +27,6 @@ import {
   type ExecuteOutcome,
   type Quorum
 } from './command-log.ts'
-import type { Command, CommandResult } from '../metadata/commands.ts'
 
 const SNAPSHOT_KEY = 'controller/snapshot'
 /** Commands between snapshots. At about 300 bytes each, this is what a start replays at most. */

@@ -7,8 +7,8 @@
  */
 import type { Mesh } from '@milena/shard-scheduler'
 import type { AppliedCommands, CommandLog } from '../log/command-log.ts'
-import type { Command } from './commands.ts'
 import { encodeMessage, meshServices } from '../messages.ts'
+import type { Command } from './commands.ts'
 
 /** How long a shard may take to apply commands (it opens the logs of its new partitions). */
 const APPLY_DEADLINE_MS = 30_000

@@ -1,9 +1,9 @@
 import { memoryMeshes, type Mesh } from '@milena/shard-scheduler'
 import { describe, expect, it } from 'vitest'
+import { encodeMessage, meshServices } from '../messages.ts'
 import { apply } from './apply.ts'
 import { emptyState, type ClusterState } from './cluster-state.ts'
 import type { Command } from './commands.ts'
-import { encodeMessage, meshServices } from '../messages.ts'
 import { MetadataReplica } from './metadata-replica.ts'
 
 const command: Command = { type: 'allocate-producer-ids', version: 1, count: 10 }

@@ -7,10 +7,10 @@
  * is reported as created, this node's replicas of it are open.
  */
 import type { Mesh } from '@milena/shard-scheduler'
-import { apply } from './apply.ts'
-import { emptyState, type ClusterState } from './cluster-state.ts'
 import type { AppliedCommands } from '../log/command-log.ts'
 import { decodeMessage, encodeMessage, meshServices } from '../messages.ts'
+import { apply } from './apply.ts'
+import { emptyState, type ClusterState } from './cluster-state.ts'
 
 /** Called with the state before and after. */
 export type StateListener = (next: ClusterState, previous: ClusterState) => void | Promise<void>

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { apply } from '../metadata/apply.ts'
-import { planBalance, planEvacuation, planWaits, replicaCountOf, type PlannedMove } from './balance-plan.ts'
 import { wantedReplicas } from '../cluster-keeper.ts'
+import { apply } from '../metadata/apply.ts'
 import { brokersOf, emptyState, nodeOf, type ClusterState, type NodeDescription } from '../metadata/cluster-state.ts'
 import type { Command } from '../metadata/commands.ts'
+import { planBalance, planEvacuation, planWaits, replicaCountOf, type PlannedMove } from './balance-plan.ts'
 import { chooseReplicas, countPlaced, loadOf, openNodes } from './placement.ts'
 
 const node = (nodeId: number, shardCount = 2, rack = ''): NodeDescription => ({

@@ -2,8 +2,8 @@
  * Deletions of records on their way to the controller: those of one turn go as one request, so that a client that cleans up a
  * thousand partitions costs one command.
  */
-import type { Deletion } from '../../controller/metadata/commands.ts'
 import { ControllerUnavailableError, type ControllerClient } from '../../controller/controller-client.ts'
+import type { Deletion } from '../../controller/metadata/commands.ts'
 
 interface Waiting {
   readonly deletion: Deletion

@@ -4,7 +4,6 @@ import fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'vitest'
-import { diskCompliance, type DiskUnderTest } from './disk-compliance.ts'
 import { MemoryDisk } from '../memory-disk.ts'
 import type { PosixDisk } from '../posix-disk.ts'
 import type { RawIo } from '../posix-file.ts'
@@ -12,6 +11,7 @@ import { RingDisk } from '../ring-disk.ts'
 import { loadNative } from '../ring/native.ts'
 import { SystemCallError } from '../system-error.ts'
 import { ThreadDisk } from '../thread-disk.ts'
+import { diskCompliance, type DiskUnderTest } from './disk-compliance.ts'
 
 const EIO = 5
 const EINTR = 4

@@ -8,15 +8,15 @@
  * The test runner is passed in, so that this module depends on none. Power cuts are not tested here (only `MemoryDisk` and a
  * machine without power can); what must hold up to the crash is.
  */
-import type { ComplianceOptions, DiskUnderTest, Suite, TestRunner } from './contract.ts'
 import { bytesSuite } from './bytes.ts'
+import type { ComplianceOptions, DiskUnderTest, Suite, TestRunner } from './contract.ts'
 import { directSuite } from './direct-io.ts'
-import { namesSuite } from './names.ts'
-import { failureSuite } from './failures.ts'
-import { loadSuite } from './load.ts'
 import { closeSuite } from './end-of-life.ts'
+import { failureSuite } from './failures.ts'
 import { fullSuite } from './full-device.ts'
 import { linkSuite } from './links.ts'
+import { loadSuite } from './load.ts'
+import { namesSuite } from './names.ts'
 
 export type { ComplianceOptions, DiskUnderTest, TestContext, TestRunner } from './contract.ts'
 

@@ -4,9 +4,9 @@
  */
 import type { EntryFormat, EntryLocation } from '../../log-store.ts'
 import type { Segment } from '../../segments/segment.ts'
+import type { StoreLog } from '../store-log.ts'
 import type { DiskReader } from './disk-read.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
-import type { StoreLog } from '../store-log.ts'
 import type { TailReader } from './tail-read.ts'
 
 export class TimestampLookup {

@@ -7,8 +7,8 @@ import { DiskError } from '../../errors.ts'
 import type { EntryFormat } from '../../log-store.ts'
 import { SegmentIndex } from '../../segments/segment-index.ts'
 import type { SegmentScanner } from '../../segments/segment-scan.ts'
-import type { Segment } from '../../segments/segment.ts'
 import { pageCeil } from '../../segments/segment-writer.ts'
+import type { Segment } from '../../segments/segment.ts'
 import type { StoreLog } from '../store-log.ts'
 
 export class SegmentIndexes {

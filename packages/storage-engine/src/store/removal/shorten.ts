@@ -26,12 +26,12 @@ import {
   type StateChanges
 } from '../checkpoint.ts'
 import type { Committer } from '../commit.ts'
-import { cutLog, restartLog, shortenFile } from './cut.ts'
 import type { Destager } from '../destage.ts'
-import type { DiskReader } from '../reads/disk-read.ts'
 import { rebuildFold } from '../folds.ts'
+import type { DiskReader } from '../reads/disk-read.ts'
 import type { SegmentIndexes } from '../reads/segment-indexes.ts'
 import type { StoreLog } from '../store-log.ts'
+import { cutLog, restartLog, shortenFile } from './cut.ts'
 
 /** The parts of a store that this needs. */
 export interface ShortenParts {
