@@ -25,6 +25,7 @@ import type { StoreLog } from './store-log.ts'
 const backlogBytesMin = 1 << 20
 const backlogFactor = 4
 
+/** From which sizes on entries take which way. */
 export interface CommitLimits {
   readonly inlineBytesMax: number
   readonly commitBytesMax: number
@@ -34,6 +35,18 @@ export interface CommitLimits {
 /** What the committer must know of its store. */
 export interface CommitHost {
   readonly failure: Error | undefined
+}
+
+/** What commits are made with. */
+export interface CommitParts {
+  readonly host: CommitHost
+  readonly pool: PagePool
+  readonly format: EntryFormat
+  readonly journal: Journal
+  readonly builder: FrameBuilder
+  readonly writer: SegmentWriter
+  readonly scheduler: Scheduler
+  readonly limits: CommitLimits
 }
 
 /** What one commit takes of one log. */
@@ -102,16 +115,7 @@ export class Committer {
   /** Resolvers of `settled`. */
   #settledWaiters: (() => void)[] = []
 
-  constructor(
-    host: CommitHost,
-    pool: PagePool,
-    format: EntryFormat,
-    journal: Journal,
-    builder: FrameBuilder,
-    writer: SegmentWriter,
-    scheduler: Scheduler,
-    limits: CommitLimits
-  ) {
+  constructor({ host, pool, format, journal, builder, writer, scheduler, limits }: CommitParts) {
     this.#host = host
     this.#pool = pool
     this.#format = format

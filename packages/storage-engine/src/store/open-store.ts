@@ -114,7 +114,7 @@ async function buildParts(options: StoreOptions, settings: StoreSettings): Promi
   }
   const builder = new FrameBuilder(frame, identity.bytes)
   const limits = { inlineBytesMax, commitBytesMax, frameBytesMax: frameBytes }
-  const committer = new Committer(host, pool, format, journal, builder, writer, scheduler, limits)
+  const committer = new Committer({ host, pool, format, journal, builder, writer, scheduler, limits })
   const destager = new Destager(host, journal, writer, engineState, committer, settings.destageConcurrency)
   const lookup = new TimestampLookup(format, indexes, diskReader, tailReader)
   const onFailed = options.onFailed ?? (() => {})
@@ -231,8 +231,8 @@ async function recover(store: Store, parts: Building, options: StoreOptions): Pr
 }
 
 function adopt(store: Store, entry: CatalogEntry, options: StoreOptions): void {
-  const { name, number, startOffset, segments, checkpoint } = entry
-  const log = store.adopt(name, number, entry.options, options.folds?.(name), segments, startOffset)
+  const { name, checkpoint } = entry
+  const log = store.adopt({ ...entry, directory: store.directoryOf(name), fold: options.folds?.(name) })
   log.checkpoint = checkpoint
   log.emptyFolds = checkpoint?.emptyFolds ?? []
   log.foldReady = log.fold === undefined

@@ -60,6 +60,19 @@ type SegmentRangeWriter = (segment: Segment, from: number, to: number) => Promis
 
 const nothing = (): Promise<void> => Promise.resolve()
 
+/** What a log is when it comes into the store: new, recovered or handed over. */
+export interface LogBirth {
+  readonly name: string
+  /** Stands for the log in the journal. */
+  readonly number: number
+  readonly directory: string
+  readonly options: LogOptions
+  readonly fold: LogFold | undefined
+  /** Oldest first; at least one. */
+  readonly segments: Segment[]
+  readonly startOffset: number
+}
+
 export class StoreLog implements Log {
   readonly name: string
   readonly number: number
@@ -118,16 +131,7 @@ export class StoreLog implements Log {
   /** A range is being written to its segments. */
   #destaging = false
 
-  constructor(
-    host: LogHost,
-    name: string,
-    number: number,
-    directory: string,
-    options: LogOptions,
-    fold: LogFold | undefined,
-    segments: Segment[],
-    startOffset: number
-  ) {
+  constructor(host: LogHost, { name, number, directory, options, fold, segments, startOffset }: LogBirth) {
     this.#host = host
     this.name = name
     this.number = number

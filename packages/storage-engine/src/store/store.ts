@@ -38,7 +38,7 @@ import { Offers } from './hand-over/offers.ts'
 import { Removals } from './removal/removals.ts'
 import { Shortener } from './removal/shorten.ts'
 import { SpaceGuard } from './space.ts'
-import { StoreLog, type LogHost } from './store-log.ts'
+import { StoreLog, type LogBirth, type LogHost } from './store-log.ts'
 import type { StoreParts } from './store-parts.ts'
 
 export class Store implements LogStore, LogHost {
@@ -107,15 +107,8 @@ export class Store implements LogStore, LogHost {
   }
 
   /** Adds a log that exists durably (or is about to). */
-  adopt(
-    name: string,
-    number: number,
-    options: LogOptions,
-    fold: LogFold | undefined,
-    segments: Segment[],
-    startOffset: number
-  ): StoreLog {
-    const log = new StoreLog(this, name, number, this.directoryOf(name), options, fold, segments, startOffset)
+  adopt(birth: LogBirth): StoreLog {
+    const log = new StoreLog(this, birth)
     this.register(log)
     return log
   }
@@ -294,9 +287,12 @@ export class Store implements LogStore, LogHost {
         const made = requests.map(({ name, options, fold }) => {
           if (this.isTaken(name)) throw new StoreError('LOG_EXISTS', 'create', { log: name })
           const number = destager.nextLogNumber++
-          const segment = new Segment(this.directoryOf(name), 0, 0, this.clock.now())
-          const log = new StoreLog(this, name, number, this.directoryOf(name), { ...options }, fold, [segment], 0)
-          describeLog(log, segment, 0, 0, 0, committer.issuedSequence, changes)
+          const directory = this.directoryOf(name)
+          const active = new Segment(directory, 0, 0, this.clock.now())
+          const birth = { name, number, directory, options: { ...options }, fold, segments: [active], startOffset: 0 }
+          const log = new StoreLog(this, birth)
+          const sequence = committer.issuedSequence
+          describeLog(log, { active, position: 0, endOffset: 0, startOffset: 0, sequence }, changes)
           return log
         })
         changes.set(storeKey, encodeJson({ ...destager.lastStored, nextLogNumber: destager.nextLogNumber }))

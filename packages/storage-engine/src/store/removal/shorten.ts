@@ -99,7 +99,8 @@ export class Shortener {
       committer.forgetPrevious(log)
       log.removalsUnderWay++
       log.emptyFolds = []
-      describeLog(log, fresh, log.endPosition, offset, offset, committer.issuedSequence, changes)
+      const extent = { active: fresh, position: log.endPosition, endOffset: offset, startOffset: offset }
+      describeLog(log, { ...extent, sequence: committer.issuedSequence }, changes)
       await engineState.putAll(changes)
       destager.forget(log)
       await log.gate.run(async () => {
@@ -166,9 +167,9 @@ export class Shortener {
       if (offsetOfFoldKey(key) > offset) changes.set(key, undefined)
     log.emptyFolds = log.emptyFolds.filter(other => other <= offset)
     destager.forget(log)
-    const { destagedPosition, destagedOffset, startOffset } = log
-    const sequence = committer.issuedSequence
-    describeLog(log, log.unfinishedSegments()[0]!, destagedPosition, destagedOffset, startOffset, sequence, changes)
+    const active = log.unfinishedSegments()[0]!
+    const { destagedPosition: position, destagedOffset: endOffset, startOffset } = log
+    describeLog(log, { active, position, endOffset, startOffset, sequence: committer.issuedSequence }, changes)
     await engineState.putAll(changes)
   }
 
