@@ -23,7 +23,7 @@ RUN mkdir /data .cache && chown node:node /data .cache
 USER node
 # A broker that starts and stops proves the image and fills the compile cache of its user.
 RUN node --input-type=module -e " \
-  await import('/milena/apps/broker/src/supervise.ts'); \
+  await import('/milena/apps/broker/src/node/supervise.ts'); \
   const { startBroker } = await import('@milena/broker'); \
   const broker = await startBroker({ dataFolder: '/tmp/warm-up', shardCount: 2 }); \
   await broker.stop()" && rm -r /tmp/warm-up

@@ -11,12 +11,12 @@
 export const portImplementations = [
   // The broker's composition roots and its clock and data folder.
   'apps/broker/src/admin/admin-listener.ts',
-  'apps/broker/src/data-folder.ts',
+  'apps/broker/src/node/data-folder.ts',
   'apps/broker/src/main.ts',
-  'apps/broker/src/shard-main.ts',
-  'apps/broker/src/embedded-node.ts',
+  'apps/broker/src/shard/shard-main.ts',
+  'apps/broker/src/node/embedded-node.ts',
   'apps/broker/src/free-ports.ts',
-  'apps/broker/src/supervise.ts',
+  'apps/broker/src/node/supervise.ts',
   'apps/broker/src/system-clock.ts',
 
   // Sockets of Kafka clients.
@@ -28,7 +28,7 @@ export const portImplementations = [
   'packages/shard-scheduler/src/grpc/grpc-http2.ts',
   'packages/shard-scheduler/src/grpc/grpc-server.ts',
   'packages/shard-scheduler/src/mesh/grpc-transport.ts',
-  'packages/shard-scheduler/src/real-scheduler.ts',
+  'packages/shard-scheduler/src/scheduler/real-scheduler.ts',
   'packages/shard-scheduler/src/supervisor.ts',
   'packages/shard-scheduler/src/supervisor/affinity.ts',
   'packages/shard-scheduler/src/supervisor/shard-child.ts',
@@ -43,7 +43,7 @@ export const portImplementations = [
 
   // Test doubles: they stand for the world, or run a real piece of it for a test.
   'packages/*/src/testing/**/*.ts',
-  'packages/shard-scheduler/src/manual-scheduler.ts',
+  'packages/shard-scheduler/src/scheduler/manual-scheduler.ts',
   'packages/shard-scheduler/src/sample-shard.ts',
   'packages/storage-engine/src/disks/ring/simulated-kernel.ts'
 ]

@@ -14,7 +14,7 @@
  * Plain JavaScript and nothing but `node:` modules: this runs before anything is installed, on any Node >= 20.
  */
 import { spawnSync } from 'node:child_process'
-import { closeSync, existsSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -122,12 +122,30 @@ export async function lock(path, report) {
       closeSync(file)
       return () => rmSync(path, { force: true })
     } catch (error) {
-      if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error
+      if (codeOf(error) !== 'EEXIST') throw error
     }
     if (waits === 0) report('another process is installing; waiting for it')
     await sleep(200)
-    if (holderIsGone(path)) rmSync(path, { force: true })
+    if (holderIsGone(path)) removeAbandoned(path)
   }
+}
+
+/**
+ * Removes the lock file of a process that is gone. Several may find the same file at once, and one of them may hold a new lock
+ * under its name by the time the next one comes here: so the file is first taken aside, where nobody else removes it, and looked
+ * at again. A lock that is held goes back to its place.
+ * @param {string} path
+ */
+export function removeAbandoned(path) {
+  const aside = `${path}.${process.pid}`
+  try {
+    renameSync(path, aside)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return
+    throw error
+  }
+  if (holderIsGone(aside)) rmSync(aside)
+  else renameSync(aside, path)
 }
 
 /** @param {string} path */
@@ -137,6 +155,11 @@ function holderIsGone(path) {
     if (pid > 0) process.kill(pid, 0)
     return false
   } catch (error) {
-    return /** @type {NodeJS.ErrnoException} */ (error).code === 'ESRCH'
+    return codeOf(error) === 'ESRCH'
   }
+}
+
+/** @param {unknown} error */
+function codeOf(error) {
+  return /** @type {NodeJS.ErrnoException} */ (error).code
 }

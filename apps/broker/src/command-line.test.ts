@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseStartArguments } from './command-line.ts'
-import { planListeners, planShardCount, shardListeners } from './node-plan.ts'
+import { planListeners, planShardCount, shardListeners } from './node/node-plan.ts'
 import { parseBrokerSettings, SettingsError } from './settings/parse.ts'
 
 const raw = async (args: string[], file = ''): Promise<Record<string, string>> =>

@@ -1,7 +1,7 @@
 /** A partition that moves between two cores of a node: its files change hands, and producers and consumers lose nothing. */
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { globSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { RawClient } from '@milena/gateway/testing'
 import { apis, BatchBuilder, batchHeader, errorName, iterateRecords, type ErrorName } from '@milena/wire-protocol'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -149,13 +149,15 @@ async function readAll(client: RawClient, topicId: string, end: number): Promise
   return words
 }
 
-/** Inode numbers of a shard's segments of the topic, by file name. */
+/** Inode numbers of a shard's segments of the topic, by file name. A file that is removed meanwhile is left out. */
 function inodesOf(dataFolder: string, shard: number): Map<string, number> {
   const logs = join(dataFolder, `shard-${shard}`, 'logs')
-  const folder = readdirSync(logs).find(name => name.startsWith('moving-0'))
-  if (folder === undefined) return new Map()
-  const names = readdirSync(join(logs, folder)).filter(name => name.endsWith('.log'))
-  return new Map(names.map(name => [name, statSync(join(logs, folder, name)).ino]))
+  const inodes = new Map<string, number>()
+  for (const path of globSync('moving-0*/*.log', { cwd: logs })) {
+    const inode = statSync(join(logs, path), { throwIfNoEntry: false })?.ino
+    if (inode !== undefined) inodes.set(basename(path), inode)
+  }
+  return inodes
 }
 
 const temporaryFolder = (): string => {

@@ -10,4 +10,4 @@ export { startCluster, type EmbeddedCluster, type StartClusterOptions } from './
 export { SettingsError } from './settings/parse.ts'
 export { brokerSettings, type BrokerSettingName, type BrokerSettings } from './settings/broker-settings.ts'
 export { topicSettings, type TopicSettingName } from './settings/topic-settings.ts'
-export type { ShardStatus } from './shard.ts'
+export type { ShardStatus } from './shard/contract.ts'

@@ -34,7 +34,7 @@ async function start(startArgs: readonly string[]): Promise<void> {
     if (help) return void process.stdout.write(usage)
     const settings = parseBrokerSettings(raw)
     const log = createLogger(settings['log.level'], {})
-    const { superviseNode } = await import('./supervise.ts')
+    const { superviseNode } = await import('./node/supervise.ts')
     const node = await superviseNode(settings, log)
     let stoppingSinceMs: number | undefined
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {

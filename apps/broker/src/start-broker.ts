@@ -9,15 +9,15 @@
  * folder is given; then everything is as durable as in production.
  */
 import type { Logger } from 'pino'
-import { claimNode } from './claim-node.ts'
-import { peersAlone } from './cluster/peers-alone.ts'
-import { claimDataFolder, newUuid, saveMembership } from './data-folder.ts'
-import { memoryStorage, startEmbeddedNode } from './embedded-node.ts'
+import { peersAlone } from './cluster/peers/peers-alone.ts'
 import { createLogger } from './logging.ts'
-import { askedNodeId, DEFAULT_RPC, describeNode, planListeners } from './node-plan.ts'
-import type { ShardStatus } from './shard.ts'
+import { claimNode } from './node/claim-node.ts'
+import { claimDataFolder, newUuid, saveMembership } from './node/data-folder.ts'
+import { memoryStorage, startEmbeddedNode } from './node/embedded-node.ts'
+import { askedNodeId, DEFAULT_RPC, describeNode, planListeners } from './node/node-plan.ts'
 import type { BrokerSettings, BrokerSettingName } from './settings/broker-settings.ts'
 import { parseBrokerSettings } from './settings/parse.ts'
+import type { ShardStatus } from './shard/contract.ts'
 import { systemClock, type BrokerClock } from './system-clock.ts'
 
 export interface StartBrokerOptions {

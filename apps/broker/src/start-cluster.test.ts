@@ -1,7 +1,7 @@
 import { RawClient, testBatch } from '@milena/gateway/testing'
 import { apis, batchHeader, errorName, type ErrorName } from '@milena/wire-protocol'
 import { afterEach, describe, expect, it } from 'vitest'
-import { nodeOf } from './controller/cluster-state.ts'
+import { nodeOf } from './controller/metadata/cluster-state.ts'
 import { startCluster, type EmbeddedCluster, type StartClusterOptions } from './start-cluster.ts'
 
 const cleanUps: (() => Promise<void> | void)[] = []

@@ -2,7 +2,7 @@
  * Parts of a broker for those who put it together in another world: the simulator, with its own time, disks and network. Not
  * for use in production; may change with every version.
  */
-export { claimNode } from './claim-node.ts'
+export { claimNode } from './node/claim-node.ts'
 export type { OperationName } from './cluster/operations.ts'
 export {
   brokerIdOf,
@@ -11,11 +11,11 @@ export {
   type ClusterState,
   type NodeDescription,
   type TopicState
-} from './controller/cluster-state.ts'
-export { CONTROLLER_LOG_NAME } from './controller/command-log.ts'
-export type { FolderIdentity, NodeIdentity } from './data-folder.ts'
+} from './controller/metadata/cluster-state.ts'
+export { CONTROLLER_LOG_NAME } from './controller/log/command-log.ts'
+export type { FolderIdentity, NodeIdentity } from './node/data-folder.ts'
 export { createLogger } from './logging.ts'
-export { describeNode, planAdvertising, planListeners } from './node-plan.ts'
+export { describeNode, planAdvertising, planListeners } from './node/node-plan.ts'
 export { batchFormat } from './partitions/batch-format.ts'
 export { logName } from './partitions/partition-table.ts'
 export type {
@@ -27,8 +27,9 @@ export type {
   ReplicaHost,
   ReplicatedLog
 } from './replication/contract.ts'
-export { openReplicaHost, type ReplicaHostOptions } from './replication/host.ts'
+export { openReplicaHost, type ReplicaHostOptions } from './replication/host/host.ts'
 export { parseBrokerSettings } from './settings/parse.ts'
 export type { BrokerSettings } from './settings/broker-settings.ts'
 export { gatewaySettings } from './shard/gateway-host.ts'
-export { openShard, type OpenShard, type ShardOptions } from './shard.ts'
+export type { OpenShard, ShardOptions } from './shard/contract.ts'
+export { openShard } from './shard/shard.ts'

@@ -12,7 +12,7 @@ import { type BoundAddress, Listener, type ListenerOptions } from './connections
 import { ReceiveMemory } from './connections/receive-memory.ts'
 import { TimerEntry, TimerWheel } from './connections/timer-wheel.ts'
 import { TurnQueue } from './connections/turn-queue.ts'
-import { FetchSessionCache } from './fetch-sessions.ts'
+import { FetchSessionCache } from './fetch/fetch-sessions.ts'
 import { handlersFor } from './handlers/all.ts'
 import { HandlerTable } from './handlers/table.ts'
 import type { GatewayHost } from './ports.ts'

@@ -16,7 +16,7 @@
 import type { Api, ErrorName, RequestOf, ResponseInput, VersionRange } from '@milena/wire-protocol'
 import type { TimerWheel } from './connections/timer-wheel.ts'
 import type { TurnQueue } from './connections/turn-queue.ts'
-import type { FetchSessionCache } from './fetch-sessions.ts'
+import type { FetchSessionCache } from './fetch/fetch-sessions.ts'
 import type { Dial, GatewayHost } from './ports.ts'
 import type { GatewaySettings } from './settings.ts'
 

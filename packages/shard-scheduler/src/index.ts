@@ -13,18 +13,18 @@
  * Time comes in through `Scheduler`; `realScheduler` is Node's own loop. Fakes and the compliance suite of meshes are in
  * `@milena/shard-scheduler/testing`.
  */
-export type { Mesh, MeshService, SubmitOptions } from './mesh.ts'
+export type { Mesh, MeshService, SubmitOptions } from './mesh/mesh.ts'
 export { GateClosedError, MeshError, ShardStartError, SupervisorError, type MeshErrorCode } from './errors.ts'
-export type { Scheduler } from './scheduler.ts'
-export { realScheduler } from './real-scheduler.ts'
+export type { Scheduler } from './scheduler/scheduler.ts'
+export { realScheduler } from './scheduler/real-scheduler.ts'
 export { defaultMeshLimits, type MeshLimits } from './mesh/mesh-limits.ts'
 export type { MeshCore } from './mesh/mesh-core.ts'
 export type { PeerLoad } from './mesh/link-table.ts'
-export { openSocketMesh, type SocketMesh, type SocketMeshOptions } from './socket-mesh.ts'
-export { memoryMeshes, MemoryMeshNetwork, type MemoryMesh, type MemoryMeshOptions } from './memory-mesh.ts'
-export { SILENCE_MAX_MS } from './peers.ts'
-export type { PeerAddress, PeerMessageHandler, PeerNetwork, PeerService } from './peers.ts'
-export type { Lane } from './mesh/frames.ts'
+export { openSocketMesh, type SocketMesh, type SocketMeshOptions } from './mesh/socket-mesh.ts'
+export { memoryMeshes, MemoryMeshNetwork, type MemoryMesh, type MemoryMeshOptions } from './mesh/memory-mesh.ts'
+export { SILENCE_MAX_MS } from './peers/peers.ts'
+export type { PeerAddress, PeerMessageHandler, PeerNetwork, PeerService } from './peers/peers.ts'
+export type { Lane } from './frames/frames.ts'
 export { defaultPeerLimits, OPEN_CALLS_MAX } from './peers/peer-core.ts'
 export {
   MemoryPeerNetwork,
@@ -43,5 +43,5 @@ export { allowedCpus, pinToCore } from './supervisor/affinity.ts'
 export { createSocketFolder, removeSocketFolder } from './supervisor/socket-folder.ts'
 export { runShard, type ShardContext, type ShardMain, type ShardService } from './run-shard.ts'
 export { Gate } from './gate.ts'
-export { STALL_THRESHOLD_MS, StallDetector, type Stall, type StallCounters } from './stall-detector.ts'
+export { STALL_THRESHOLD_MS, StallDetector, type Stall, type StallCounters } from './scheduler/stall-detector.ts'
 export { placePartitions } from './placement.ts'

@@ -13,9 +13,9 @@
  */
 import { SupervisorError } from './errors.ts'
 import type { MeshCore } from './mesh/mesh-core.ts'
-import { realScheduler } from './real-scheduler.ts'
-import { openSocketMesh } from './socket-mesh.ts'
-import { StallDetector } from './stall-detector.ts'
+import { openSocketMesh } from './mesh/socket-mesh.ts'
+import { realScheduler } from './scheduler/real-scheduler.ts'
+import { StallDetector } from './scheduler/stall-detector.ts'
 import type { FromShard, ShardStatus, StartMessage, ToShard } from './supervisor/control-channel.ts'
 
 /** How long a shard drains when its supervisor is gone, milliseconds. */

@@ -3,7 +3,7 @@
  * serves `echo` and misbehaves on request, at the start by its configuration and later by messages from the supervisor.
  */
 import { MeshError } from './errors.ts'
-import type { Mesh } from './mesh.ts'
+import type { Mesh } from './mesh/mesh.ts'
 import { runShard } from './run-shard.ts'
 
 /** How the sample behaves, and on which shard (all when absent). */

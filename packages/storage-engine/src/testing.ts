@@ -18,7 +18,7 @@ export {
   type DiskUnderTest,
   type TestContext,
   type TestRunner
-} from './disks/disk-compliance.ts'
+} from './disks/compliance/disk-compliance.ts'
 export { MemoryStateDevice, type MemoryStateFaults } from './state/memory-state.ts'
 export {
   ManualClock,

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { apis } from './apis.ts'
-import { requestCodec, responseCodec } from './codec.ts'
-import { DecodeError, EncodeError } from './codec-errors.ts'
+import { DecodeError, EncodeError } from './codec/codec-errors.ts'
+import { requestCodec, responseCodec } from './codec/codec.ts'
+import { Reader } from './codec/reader.ts'
+import { SLAB_BYTES } from './codec/writer.ts'
 import { decodeRequestHeader, decodeResponseHeader, encodeRequest, encodeResponse } from './frame.ts'
-import { Reader } from './reader.ts'
 import type { Api } from './schema.ts'
-import { SLAB_BYTES } from './writer.ts'
 
 const hex = (chunks: Uint8Array[]) => Buffer.concat(chunks).toString('hex')
 const bytesOf = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex')

@@ -8,11 +8,11 @@
  * compact, and ApiVersions responses never have tags, so that any client can read the answer to its first question (KIP-511).
  */
 import { apiByKey, apis } from './apis.ts'
-import { requestCodec, responseCodec } from './codec.ts'
-import { DecodeError, EncodeError } from './codec-errors.ts'
-import { Reader } from './reader.ts'
+import { DecodeError, EncodeError } from './codec/codec-errors.ts'
+import { requestCodec, responseCodec } from './codec/codec.ts'
+import { Reader } from './codec/reader.ts'
+import { Writer } from './codec/writer.ts'
 import type { Api, RequestInput, ResponseInput } from './schema.ts'
-import { Writer } from './writer.ts'
 
 /** Encoding runs to its end without interruption, so one writer serves all frames of this thread. */
 const writer = new Writer()

@@ -35,8 +35,8 @@ export type {
   ValidBatch
 } from './records/validation.ts'
 export { apiByKey, apis, type ApiName } from './apis.ts'
-export { makeCodec, requestCodec, responseCodec, type Codec, type CodecKind } from './codec.ts'
-export { DecodeError, EncodeError, type DecodeErrorCode, type EncodeErrorCode } from './codec-errors.ts'
+export { makeCodec, requestCodec, responseCodec, type Codec, type CodecKind } from './codec/codec.ts'
+export { DecodeError, EncodeError, type DecodeErrorCode, type EncodeErrorCode } from './codec/codec-errors.ts'
 export {
   decodeRequestHeader,
   decodeResponseHeader,
@@ -47,8 +47,8 @@ export {
   type RequestHeader,
   type ResponseHeader
 } from './frame.ts'
-export { ELEMENTS_MAX, Reader } from './reader.ts'
-export { Writer } from './writer.ts'
+export { ELEMENTS_MAX, Reader } from './codec/reader.ts'
+export { Writer } from './codec/writer.ts'
 export * as schema from './schema.ts'
 export { ZERO_UUID } from './schema.ts'
 export type { Api, BytesInput, RequestInput, RequestOf, ResponseInput, ResponseOf, VersionRange } from './schema.ts'

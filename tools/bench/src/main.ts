@@ -218,7 +218,8 @@ async function main(): Promise<number> {
   console.log(
     `${results.problems.length === 0 ? 'nothing was lost' : `${results.problems.length} problems`}; ${missed} goals missed; all figures in ${out}`
   )
-  return results.problems.length > 0 ? 1 : flags.gate && missed > 0 ? 2 : 0
+  if (results.problems.length > 0) return 1
+  return flags.gate && missed > 0 ? 2 : 0
 }
 
 process.exitCode = await main()

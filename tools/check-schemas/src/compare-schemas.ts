@@ -109,7 +109,8 @@ class MessageComparison {
     this.#comparison.fieldCount++
     const inner = fieldsOf(message, theirs)
     const isArray = theirs.type.startsWith('[]')
-    const theirType = inner === undefined ? theirs.type : isArray ? '[]struct' : 'struct'
+    const structType = isArray ? '[]struct' : 'struct'
+    const theirType = inner === undefined ? theirs.type : structType
     const range = (versions: VersionRange) => textOf(exact ? versions : clip(versions, window))
     const theirVersions = rangeOf(theirs.versions)
     this.#fact(path, 'type', ours.type === 'array' ? `[]${ours.elementType}` : ours.type, theirType)

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { lock, missingPackages, npmArguments } from '../installation.mjs'
+import { lock, missingPackages, npmArguments, removeAbandoned } from '../installation.mjs'
 
 const folder = mkdtempSync(join(tmpdir(), 'milena-setup-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -81,10 +81,28 @@ describe('the installation lock', () => {
 
   it('of a process that died is taken over', async () => {
     const path = join(folder, 'abandoned')
-    const dead = spawnSync(process.execPath, ['-e', '0'])
-    writeFileSync(path, String(dead.pid))
+    writeFileSync(path, deadProcessId())
     const unlock = await lock(path, () => undefined)
     expect(readFileSync(path, 'utf8')).toBe(String(process.pid))
     unlock()
   })
+
+  it('that another process took over first is left to it', () => {
+    const place = join(folder, 'taken')
+    mkdirSync(place)
+    const path = join(place, 'lock')
+    // Two processes saw a dead holder; this one comes second and finds the lock of the first, which lives.
+    writeFileSync(path, String(process.pid))
+    removeAbandoned(path)
+    expect(readdirSync(place)).toEqual(['lock'])
+    expect(readFileSync(path, 'utf8')).toBe(String(process.pid))
+    writeFileSync(path, deadProcessId())
+    removeAbandoned(path)
+    removeAbandoned(path)
+    expect(readdirSync(place)).toEqual([])
+  })
 })
+
+function deadProcessId(): string {
+  return String(spawnSync(process.execPath, ['-e', '0']).pid)
+}

@@ -1,7 +1,7 @@
 /** The levels of simulation, by name, and one way to run a seed of any of them. */
 import { runCluster } from './cluster/cluster-simulation.ts'
-import { runReplication } from './replication/replication-simulation.ts'
 import { runRaft } from './raft/raft-simulation.ts'
+import { runReplication } from './replication/replication-simulation.ts'
 import type { RunReport } from './world/run-report.ts'
 
 export const levels = ['raft', 'replication', 'cluster'] as const
@@ -29,7 +29,7 @@ export function runTask(
 ): Promise<RunReport> {
   switch (level) {
     case 'raft':
-      return Promise.resolve(runRaft({ seed, seconds, without, print }))
+      return runRaft({ seed, seconds, without, print })
     case 'replication':
       return runReplication({ seed, seconds, without, print })
     case 'cluster':

@@ -5,11 +5,11 @@ import { runRaft } from './raft/raft-simulation.ts'
 import { runReplication } from './replication/replication-simulation.ts'
 
 describe('the simulator', () => {
-  test('finds nothing in replicas of a Raft group under faults, and leaves the same trace twice', () => {
+  test('finds nothing in replicas of a Raft group under faults, and leaves the same trace twice', async () => {
     for (let seed = 1; seed <= 8; seed++) {
-      const report = runRaft({ seed, seconds: 20 })
+      const report = await runRaft({ seed, seconds: 20 })
       expect(report.violation, `seed ${seed}`).toBeUndefined()
-      expect(runRaft({ seed, seconds: 20 }).hash, `seed ${seed}`).toBe(report.hash)
+      expect((await runRaft({ seed, seconds: 20 })).hash, `seed ${seed}`).toBe(report.hash)
     }
   })
 

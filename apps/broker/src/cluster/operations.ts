@@ -5,15 +5,9 @@
  * Plans shown by a dry run are made from the same state and by the same functions as what is done; load may have moved when it
  * is done.
  */
-import {
-  planBalance,
-  planEvacuation,
-  planGivenUp,
-  planWaits,
-  replicaCountOf,
-  type PlannedMove
-} from '../controller/balance-plan.ts'
 import { isEnabled, movesUnderWay } from '../controller/cluster-keeper.ts'
+import type { ControllerClient } from '../controller/controller-client.ts'
+import { CONTROLLER_LOG_NAME } from '../controller/log/command-log.ts'
 import {
   brokersOf,
   nodeOf,
@@ -21,17 +15,23 @@ import {
   type NodeMode,
   type NodeState,
   type TopicState
-} from '../controller/cluster-state.ts'
-import { CONTROLLER_LOG_NAME } from '../controller/command-log.ts'
-import type { ControllerClient } from '../controller/controller-client.ts'
-import type { MetadataReplica } from '../controller/metadata-replica.ts'
-import { downNodes, type Down } from '../controller/placement.ts'
-import type { BrokerSettings } from '../settings/broker-settings.ts'
+} from '../controller/metadata/cluster-state.ts'
+import type { MetadataReplica } from '../controller/metadata/metadata-replica.ts'
+import {
+  planBalance,
+  planEvacuation,
+  planGivenUp,
+  planWaits,
+  replicaCountOf,
+  type PlannedMove
+} from '../controller/plans/balance-plan.ts'
+import { downNodes, type Down } from '../controller/plans/placement.ts'
 import type { RecoveryScope, UncleanRecovery } from '../recovery/unclean-recovery.ts'
-import type { Elections } from './elections.ts'
-import type { LeaderTable } from './leader-table.ts'
+import type { BrokerSettings } from '../settings/broker-settings.ts'
+import type { Elections } from './leadership/elections.ts'
+import type { LeaderTable } from './leadership/leader-table.ts'
 import { OperationError } from './operation-error.ts'
-import type { ShardCluster } from './shard-cluster.ts'
+import type { ShardCluster } from './view/shard-cluster.ts'
 
 const DEADLINE_MS = 8_000
 /** Moves that a plan shows at most; the numbers behind it are complete. */

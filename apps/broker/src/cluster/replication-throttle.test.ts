@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { apply } from '../controller/apply.ts'
-import { emptyState, type ClusterState, type TopicState } from '../controller/cluster-state.ts'
-import type { ConfigChange } from '../controller/commands.ts'
-import type { Leadership } from './leader-table.ts'
+import { apply } from '../controller/metadata/apply.ts'
+import { emptyState, type ClusterState, type TopicState } from '../controller/metadata/cluster-state.ts'
+import type { ConfigChange } from '../controller/metadata/commands.ts'
+import type { Leadership } from './leadership/leader-table.ts'
 import { ReplicationThrottle } from './replication-throttle.ts'
 
 const LEADER_RATE = 'leader.replication.throttled.rate'

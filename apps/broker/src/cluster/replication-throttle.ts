@@ -10,10 +10,15 @@
  * and from the table of leaders how many of them send to a broker, and takes its share of that broker's rate. Clients that know
  * nodes instead of shards give rates to nodes; the shards of one share them the same way.
  */
-import { brokerIdOf, nodeOf, replicaHosts, type ClusterState, type TopicState } from '../controller/cluster-state.ts'
+import {
+  replicaHosts,
+  shownBrokerId,
+  type ClusterState,
+  type TopicState
+} from '../controller/metadata/cluster-state.ts'
 import type { CatchUpLimit, CatchUpThrottle } from '../replication/catch-up-throttle.ts'
 import { throttledRate } from '../settings/dynamic-settings.ts'
-import type { LeaderTable } from './leader-table.ts'
+import type { LeaderTable } from './leadership/leader-table.ts'
 
 /** How often shares follow the leaders, ms. */
 const SHARES_MS = 1_000
@@ -138,7 +143,7 @@ export class ReplicationThrottle implements CatchUpThrottle {
 
   /** The id under which clients know a shard. */
   #shown(brokerId: number): number {
-    return this.#options.byNode ? brokerIdOf(nodeOf(brokerId), 0) : brokerId
+    return shownBrokerId(brokerId, this.#options.byNode)
   }
 }
 

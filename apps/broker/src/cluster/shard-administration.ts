@@ -16,18 +16,18 @@ import type {
   TopicPartition
 } from '@milena/gateway'
 import type { ErrorName } from '@milena/wire-protocol'
-import {
-  brokerIdOf,
-  nodeOf,
-  preferredLeader,
-  type PartitionState,
-  type TopicState
-} from '../controller/cluster-state.ts'
 import { ControllerUnavailableError, type ControllerClient } from '../controller/controller-client.ts'
 import type { AnswerOf, RequestName, RequestOf } from '../controller/messages.ts'
-import type { MetadataReplica } from '../controller/metadata-replica.ts'
-import type { Elections } from './elections.ts'
-import type { ShardCluster } from './shard-cluster.ts'
+import {
+  nodeOf,
+  preferredLeader,
+  shownBrokerIds,
+  type PartitionState,
+  type TopicState
+} from '../controller/metadata/cluster-state.ts'
+import type { MetadataReplica } from '../controller/metadata/metadata-replica.ts'
+import type { Elections } from './leadership/elections.ts'
+import type { ShardCluster } from './view/shard-cluster.ts'
 
 const QUORUM_DEADLINE_MS = 10_000
 const UNREGISTER_DEADLINE_MS = 10_000
@@ -154,9 +154,7 @@ export class ShardAdministration implements AdministrationPort {
     { replicas }: PartitionState,
     target: readonly number[]
   ): ReassignmentView {
-    const shown = (ids: readonly number[]): number[] => {
-      return [...new Set(ids.map(id => (this.#options.byNode ? brokerIdOf(nodeOf(id), 0) : id)))]
-    }
+    const shown = (ids: readonly number[]): readonly number[] => shownBrokerIds(ids, this.#options.byNode)
     const removing = replicas.filter(id => !target.includes(id))
     const adding = target.filter(id => !replicas.includes(id))
     return {

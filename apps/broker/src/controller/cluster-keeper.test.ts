@@ -1,12 +1,12 @@
 import { ManualScheduler } from '@milena/shard-scheduler/testing'
 import { describe, expect, it } from 'vitest'
 import { parseBrokerSettings } from '../settings/parse.ts'
-import { apply } from './apply.ts'
 import { ClusterKeeper } from './cluster-keeper.ts'
-import { emptyState, type ClusterState, type NodeDescription } from './cluster-state.ts'
-import type { CommandLog, Quorum } from './command-log.ts'
-import type { Command } from './commands.ts'
 import { Controller } from './controller.ts'
+import type { CommandLog, Quorum } from './log/command-log.ts'
+import { apply } from './metadata/apply.ts'
+import { emptyState, type ClusterState, type NodeDescription } from './metadata/cluster-state.ts'
+import type { Command } from './metadata/commands.ts'
 
 const node = (nodeId: number): NodeDescription => ({
   nodeId,

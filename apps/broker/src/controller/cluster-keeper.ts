@@ -5,13 +5,13 @@
  * It looks at the state after each change and once a second, and does one thing at a time. Everything goes through commands,
  * so whoever leads next goes on where it stopped.
  */
-import type { NodeIdentity } from '../data-folder.ts'
+import type { NodeIdentity } from '../node/data-folder.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import { planBalance, planEvacuation, type PlannedMove } from './balance-plan.ts'
-import { brokerIdOf, nodeOf, type ClusterState } from './cluster-state.ts'
-import type { CommandLog } from './command-log.ts'
 import { NotLeaderError, type Controller } from './controller.ts'
-import type { Down } from './placement.ts'
+import type { CommandLog } from './log/command-log.ts'
+import { brokerIdOf, nodeOf, type ClusterState } from './metadata/cluster-state.ts'
+import { planBalance, planEvacuation, type PlannedMove } from './plans/balance-plan.ts'
+import type { Down } from './plans/placement.ts'
 
 /** Between two looks at the state when nothing happens, ms. */
 const LOOK_MS = 1_000

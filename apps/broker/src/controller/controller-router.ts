@@ -5,11 +5,11 @@
  * A question may be asked twice when an answer was lost; the controller's requests are made so that this does no harm.
  */
 import { MeshError, type Mesh, type PeerNetwork } from '@milena/shard-scheduler'
-import { shardOf } from './cluster-state.ts'
-import type { CommandLog } from './command-log.ts'
 import { NotLeaderError, type Controller } from './controller.ts'
+import type { CommandLog } from './log/command-log.ts'
 import { decodeMessage, encodeMessage, meshServices, peerServices, type Question, type Reply } from './messages.ts'
-import type { MetadataPublisher } from './metadata-publisher.ts'
+import { shardOf } from './metadata/cluster-state.ts'
+import type { MetadataPublisher } from './metadata/metadata-publisher.ts'
 
 /** Pauses before asking again: short at first, twice as long each time. */
 const RETRY_MS_MIN = 2

@@ -9,10 +9,7 @@
  */
 import type { ConfigAlterationResult, MorePartitionsResult, PartitionResults, TopicResult } from '@milena/gateway'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import { replicaHosts, type ClusterState, type NodeDescription } from './cluster-state.ts'
-import type { CommandLog } from './command-log.ts'
-import type { Command, CommandResult, NodeRefusal } from './commands.ts'
-import { planConfigChanges } from './config-plan.ts'
+import type { CommandLog } from './log/command-log.ts'
 import type {
   AnswerOf,
   JoinAnswer,
@@ -23,12 +20,15 @@ import type {
   RequestOf,
   WantedRecovery
 } from './messages.ts'
-import { downNodes, type Down } from './placement.ts'
-import { planDeletions } from './deletion-plan.ts'
-import { planPartitions } from './partition-plan.ts'
+import { replicaHosts, type ClusterState, type NodeDescription } from './metadata/cluster-state.ts'
+import type { Command, CommandResult, NodeRefusal } from './metadata/commands.ts'
+import { planConfigChanges } from './plans/config-plan.ts'
+import { planDeletions } from './plans/deletion-plan.ts'
+import { planPartitions } from './plans/partition-plan.ts'
+import { downNodes, type Down } from './plans/placement.ts'
+import { planReassignments } from './plans/reassignment-plan.ts'
+import { planTopics } from './plans/topic-plan.ts'
 import { quorumView } from './quorum-view.ts'
-import { planReassignments } from './reassignment-plan.ts'
-import { planTopics } from './topic-plan.ts'
 
 /** Producer ids handed to a shard at a time. */
 export const PRODUCER_ID_BLOCK = 1000

@@ -24,8 +24,8 @@ import {
   type NodeDescription,
   type NodeMode,
   type StateSnapshot
-} from './cluster-state.ts'
-import type { Deletion, FinishedMove, Recovery } from './commands.ts'
+} from './metadata/cluster-state.ts'
+import type { Deletion, FinishedMove, Recovery } from './metadata/commands.ts'
 
 /** Services over the mesh: of each node's shard 0, and of every shard. */
 export const meshServices = {

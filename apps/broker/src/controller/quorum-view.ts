@@ -1,7 +1,7 @@
 /** The controller's Raft group as DescribeQuorum shows it. */
 import type { QuorumMember, QuorumView } from '@milena/gateway'
-import { nodeOf, type ClusterState } from './cluster-state.ts'
-import type { Quorum } from './command-log.ts'
+import type { Quorum } from './log/command-log.ts'
+import { nodeOf, type ClusterState } from './metadata/cluster-state.ts'
 
 /** Name of the listener that members reach each other on. */
 export const RPC_LISTENER = 'RPC'

@@ -3,13 +3,13 @@
  * what keeps this node's shards and the cluster in step.
  */
 import type { Mesh, PeerNetwork } from '@milena/shard-scheduler'
-import type { NodeIdentity } from '../data-folder.ts'
+import type { NodeIdentity } from '../node/data-folder.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import type { CommandLog } from './command-log.ts'
 import { ClusterKeeper } from './cluster-keeper.ts'
-import { Controller } from './controller.ts'
 import { ControllerRouter } from './controller-router.ts'
-import { MetadataPublisher } from './metadata-publisher.ts'
+import { Controller } from './controller.ts'
+import type { CommandLog } from './log/command-log.ts'
+import { MetadataPublisher } from './metadata/metadata-publisher.ts'
 
 export interface ControllerRoomOptions {
   readonly self: number

@@ -7,7 +7,7 @@
 import type { LogDirsPort, LogDirView, ReplicaSize } from '@milena/gateway'
 import type { Mesh } from '@milena/shard-scheduler'
 import type { Disk } from '@milena/storage-engine'
-import type { ClusterState } from '../controller/cluster-state.ts'
+import type { ClusterState } from '../controller/metadata/cluster-state.ts'
 import type { Partition } from './partition.ts'
 
 const SERVICE = 'log-dirs.describe'

@@ -13,8 +13,8 @@ import {
   type ClusterState,
   type PartitionState,
   type TopicState
-} from '../controller/cluster-state.ts'
-import type { FinishedMove } from '../controller/commands.ts'
+} from '../controller/metadata/cluster-state.ts'
+import type { FinishedMove } from '../controller/metadata/commands.ts'
 import type { GroupRequest, ReplicaHost } from '../replication/contract.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import { LiveSettings } from '../settings/dynamic-settings.ts'
@@ -25,8 +25,8 @@ import { BacklogBudget } from './backlog.ts'
 import { BATCH_BYTES_MAX } from './batch-format.ts'
 import { LeadershipReporter, type LeadershipSink } from './leadership-reporter.ts'
 import { Partition, type PartitionContext } from './partition.ts'
-import { producerSnapshots } from './producer-snapshots.ts'
-import { ProducerState } from './producer-state.ts'
+import { producerSnapshots } from './producers/producer-snapshots.ts'
+import { ProducerState } from './producers/producer-state.ts'
 import { ReplicaChanges } from './replica-changes.ts'
 
 /** Copies of batches that wait for the store's memory, all partitions of a shard together. */

@@ -7,7 +7,7 @@ import { resolveTopicSettings } from '../settings/topic-config-view.ts'
 import type { ProposeOutcome, ReplicatedLog } from '../replication/contract.ts'
 import { BacklogBudget } from './backlog.ts'
 import { Partition } from './partition.ts'
-import { ProducerState } from './producer-state.ts'
+import { ProducerState } from './producers/producer-state.ts'
 
 const NOW = 1_700_000_000_000
 const options: AppendOptions = { acks: -1, timeoutMs: 1000, apiVersion: 12, transactionalId: null }

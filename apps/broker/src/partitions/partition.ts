@@ -29,12 +29,12 @@ import type { Log } from '@milena/storage-engine'
 import { batchHeader, validateBatch, type ErrorName, type ValidBatch } from '@milena/wire-protocol'
 import type { GroupListener, ReplicatedLog } from '../replication/contract.ts'
 import type { TopicSettings } from '../settings/topic-settings.ts'
-import type { Deletion } from '../controller/commands.ts'
+import type { Deletion } from '../controller/metadata/commands.ts'
 import { AckQueue } from './ack-queue.ts'
 import { Backlog, type BacklogBudget } from './backlog.ts'
-import { LogStart } from './log-start.ts'
+import { LogStart } from './delete-records/log-start.ts'
 import { endOffsetForEpoch, offsetFor, read, refused, type ReadSource } from './partition-reads.ts'
-import { lastSequenceOf, type ProducerState } from './producer-state.ts'
+import { lastSequenceOf, type ProducerState } from './producers/producer-state.ts'
 
 /** Most that the records of one compressed batch may unpack to while they are checked. */
 const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { PartitionState } from '../controller/cluster-state.ts'
-import type { FinishedMove } from '../controller/commands.ts'
+import type { PartitionState } from '../controller/metadata/cluster-state.ts'
+import type { FinishedMove } from '../controller/metadata/commands.ts'
 import type { ReplicatedLog } from '../replication/contract.ts'
 import { ReplicaChanges } from './replica-changes.ts'
 

@@ -12,8 +12,8 @@
  *
  * Each group has one change under way at most; what is wanted by then is looked at again when it ends.
  */
-import type { PartitionState } from '../controller/cluster-state.ts'
-import type { FinishedMove } from '../controller/commands.ts'
+import type { PartitionState } from '../controller/metadata/cluster-state.ts'
+import type { FinishedMove } from '../controller/metadata/commands.ts'
 import type { ReplicatedLog } from '../replication/contract.ts'
 
 /** Pause before a change that was given up, or a report that was not heard, is tried again. */

@@ -8,7 +8,7 @@
  *     recoverable  goes on from `survivor` when an operator agrees
  */
 import { planRecovery, type SurvivorReport } from '@milena/raft'
-import type { Leadership } from '../cluster/leader-table.ts'
+import type { Leadership } from '../cluster/leadership/leader-table.ts'
 import type { ReplicaReport } from '../replication/contract.ts'
 import { brokerOf } from '../replication/kept/replica-ids.ts'
 import type { Survey } from './survey.ts'

@@ -2,7 +2,7 @@
  * Asks the shards that should hold replicas of some groups what is left of them. Every shard serves it; nothing changes by it.
  */
 import { MeshError } from '@milena/shard-scheduler'
-import type { ShardCalls } from '../cluster/shard-calls.ts'
+import type { ShardCalls } from '../cluster/peers/shard-calls.ts'
 import type { ReplicaHost, ReplicaReport } from '../replication/contract.ts'
 import { brokerOf } from '../replication/kept/replica-ids.ts'
 

@@ -1,7 +1,7 @@
 import { RawClient, testBatch } from '@milena/gateway/testing'
 import { apis, errorName } from '@milena/wire-protocol'
 import { afterEach, describe, expect, it } from 'vitest'
-import { brokerIdOf, nodeOf } from '../controller/cluster-state.ts'
+import { brokerIdOf, nodeOf } from '../controller/metadata/cluster-state.ts'
 import { startCluster, type EmbeddedCluster } from '../start-cluster.ts'
 import type { Recoverable } from './plan.ts'
 

@@ -11,8 +11,8 @@ import type {
   ConfigsView,
   ConfigType
 } from '@milena/gateway'
-import type { ClusterState } from '../controller/cluster-state.ts'
 import { ControllerUnavailableError, type ControllerClient } from '../controller/controller-client.ts'
+import type { ClusterState } from '../controller/metadata/cluster-state.ts'
 import { brokerSettings, type BrokerSettingName, type BrokerSettings } from './broker-settings.ts'
 import type { Definition, SettingValue } from './definition.ts'
 import { changedSettings, dynamicDefinition, throttleSettings, type ThrottleSettingName } from './dynamic-settings.ts'

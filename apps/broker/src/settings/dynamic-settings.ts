@@ -5,7 +5,7 @@
  * Two kinds: settings of `brokerSettings` that are marked `dynamic`, and those below, which exist only there (Kafka's
  * replication quotas are no settings that a broker could be started with either). All others need a restart and are refused.
  */
-import { brokerIdOf, nodeOf, type ClusterState } from '../controller/cluster-state.ts'
+import { shownBrokerId, type ClusterState } from '../controller/metadata/cluster-state.ts'
 import { brokerSettings, type BrokerSettings, type BrokerSettingName } from './broker-settings.ts'
 import { long, LONG_MAX, parseValue, type Definition, type SettingValue } from './definition.ts'
 import { definitionOf } from './parse.ts'
@@ -64,11 +64,6 @@ export function throttledRate(state: ClusterState, brokerId: number, name: Throt
   return 'value' in outcome && outcome.value !== LONG_MAX ? Number(outcome.value) : undefined
 }
 
-/** The broker that clients know a shard as: with node addressing its node, which has the id of its first shard. */
-export function shownBrokerId({ addressing }: Pick<BrokerSettings, 'addressing'>, brokerId: number): number {
-  return addressing === 'node' ? brokerIdOf(nodeOf(brokerId), 0) : brokerId
-}
-
 /** The settings of one broker as they are now. */
 export class LiveSettings {
   readonly #start: BrokerSettings
@@ -79,7 +74,7 @@ export class LiveSettings {
   /** `start`: what the shard `brokerId` was started with. */
   constructor(start: BrokerSettings, brokerId: number) {
     this.#start = start
-    this.#brokerId = shownBrokerId(start, brokerId)
+    this.#brokerId = shownBrokerId(brokerId, start.addressing === 'node')
     this.#now = start
   }
 

@@ -2,13 +2,13 @@
 import type { AdministrationPort, createGateway, GatewayHost, LogDirsPort } from '@milena/gateway'
 import type { LogStore } from '@milena/storage-engine'
 import { ProducerIdBlocks } from '../cluster/producer-ids.ts'
-import type { ShardCluster } from '../cluster/shard-cluster.ts'
-import type { ClusterState } from '../controller/cluster-state.ts'
+import type { ShardCluster } from '../cluster/view/shard-cluster.ts'
 import type { ControllerClient } from '../controller/controller-client.ts'
+import { shownBrokerId, type ClusterState } from '../controller/metadata/cluster-state.ts'
 import type { PartitionTable } from '../partitions/partition-table.ts'
-import { ShardConfigs } from '../settings/config-descriptions.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
-import { LiveSettings, shownBrokerId } from '../settings/dynamic-settings.ts'
+import { ShardConfigs } from '../settings/config-descriptions.ts'
+import { LiveSettings } from '../settings/dynamic-settings.ts'
 import type { BrokerClock } from '../system-clock.ts'
 
 /** Room in the store below which connections stop reading requests: so much, and at most this share of its memory. */
@@ -31,7 +31,7 @@ export interface GatewayHostParts {
 
 export function gatewayHost(parts: GatewayHostParts): GatewayHost {
   const { brokerId, settings, state, store, table, cluster, controller, administration, logDirs, clock, log } = parts
-  const shownId = shownBrokerId(settings, brokerId)
+  const shownId = shownBrokerId(brokerId, settings.addressing === 'node')
   const live = new LiveSettings(settings, brokerId)
   const admissionBytes = Math.min(ADMISSION_BYTES_MAX, settings['store.memory.bytes'] * ADMISSION_SHARE)
   return {

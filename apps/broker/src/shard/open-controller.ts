@@ -4,18 +4,18 @@
  */
 import type { Mesh } from '@milena/shard-scheduler'
 import type { LogStore } from '@milena/storage-engine'
-import { serveDiscovery, serveJoining } from '../cluster/discovery.ts'
-import type { LeaderTable } from '../cluster/leader-table.ts'
-import { NotAMemberError, type NodeMember } from '../cluster/node-member.ts'
-import { brokerIdOf } from '../controller/cluster-state.ts'
-import { CONTROLLER_LOG_NAME } from '../controller/command-log.ts'
+import type { LeaderTable } from '../cluster/leadership/leader-table.ts'
+import { serveDiscovery, serveJoining } from '../cluster/membership/discovery.ts'
+import { NotAMemberError, type NodeMember } from '../cluster/membership/node-member.ts'
+import { CONTROLLER_LOG_NAME } from '../controller/log/command-log.ts'
+import { RaftCommandLog } from '../controller/log/raft-command-log.ts'
 import { decodeMessage, encodeMessage, type JoinAnswer } from '../controller/messages.ts'
-import type { MetadataReplica } from '../controller/metadata-replica.ts'
-import { RaftCommandLog } from '../controller/raft-command-log.ts'
+import { brokerIdOf } from '../controller/metadata/cluster-state.ts'
+import type { MetadataReplica } from '../controller/metadata/metadata-replica.ts'
 import { openControllerRoom, type ControllerRoom } from '../controller/start-controller.ts'
 import type { ReplicaHost, ReplicatedLog } from '../replication/contract.ts'
-import type { ShardOptions } from '../shard.ts'
 import type { BrokerClock } from '../system-clock.ts'
+import type { ShardOptions } from './contract.ts'
 
 /** The shard of each node that has a replica of the controller's log. */
 export const CONTROLLER_SHARD = 0

@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import { batchFormat } from '../partitions/batch-format.ts'
 import type { CatchUpThrottle } from '../replication/catch-up-throttle.ts'
 import type { ReplicaHost } from '../replication/contract.ts'
-import { openReplicaHost } from '../replication/host.ts'
+import { openReplicaHost } from '../replication/host/host.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { BrokerClock } from '../system-clock.ts'
 

@@ -1,7 +1,7 @@
 /** DescribeCluster: the brokers as an admin client sees them (KIP-700, KIP-919 endpoint types, KIP-1073 fenced brokers). */
 import { apis, errorCode, type ErrorName, errorMessage, type ResponseInput } from '@milena/wire-protocol'
-import { ALL_CLUSTER_OPERATIONS, OPERATIONS_OMITTED } from '../authorized-operations.ts'
 import type { Handler } from '../handler.ts'
+import { ALL_CLUSTER_OPERATIONS, OPERATIONS_OMITTED } from './answers/authorized-operations.ts'
 
 type Response = ResponseInput<typeof apis.describeCluster>
 

@@ -7,12 +7,12 @@
  * There are no eligible leader replicas here: a Raft group elects whoever has all that is committed, in-sync or not.
  */
 import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput } from '@milena/wire-protocol'
-import { ALL_TOPIC_OPERATIONS } from '../authorized-operations.ts'
 import type { Handler, RequestContext } from '../handler.ts'
-import { livingBrokers } from '../living-brokers.ts'
 import type { PartitionView, TopicView } from '../ports.ts'
 import { DESCRIBED_PARTITIONS_MAX } from '../settings.ts'
 import { topicNameProblem } from '../topic-names.ts'
+import { ALL_TOPIC_OPERATIONS } from './answers/authorized-operations.ts'
+import { livingBrokers } from './answers/living-brokers.ts'
 
 type Request = RequestOf<typeof apis.describeTopicPartitions>
 type Cursor = NonNullable<Request['cursor']>

@@ -5,12 +5,12 @@
  * Record bytes go out as the host's own views; each is released when the socket took it.
  */
 import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput, ZERO_UUID } from '@milena/wire-protocol'
-import { FetchCall, type FetchLimits, type FetchResult } from '../fetch-call.ts'
-import { FetchEntry, type FetchTarget } from '../fetch-entry.ts'
-import { FINAL_EPOCH, type FetchSession, INITIAL_EPOCH, NO_SESSION, partitionKey } from '../fetch-sessions.ts'
+import { FetchCall, type FetchLimits, type FetchResult } from '../fetch/fetch-call.ts'
+import { FetchEntry, type FetchTarget } from '../fetch/fetch-entry.ts'
+import { FINAL_EPOCH, type FetchSession, INITIAL_EPOCH, NO_SESSION, partitionKey } from '../fetch/fetch-sessions.ts'
 import { type Handler, noResponse, type Outcome, type RequestContext } from '../handler.ts'
-import { LeaderHints } from '../leader-hints.ts'
 import { FETCH_WAIT_MS_MAX } from '../settings.ts'
+import { LeaderHints } from './answers/leader-hints.ts'
 
 type Request = RequestOf<typeof apis.fetch>
 type RequestedTopic = Request['topics'][number]
@@ -175,14 +175,15 @@ function respond(
     topics.add(result.entry.target, describe(context, result, isolated, hints))
     if (plan.kind === 'incremental') serveLast(context, plan.session, result)
   }
-  const sessionId =
-    plan.kind === 'full'
-      ? openSession(context, plan.entries, results)
-      : plan.kind === 'incremental'
-        ? plan.session.id
-        : 0
+  const sessionId = sessionOf(context, plan, results)
   if (plan.kind === 'incremental') releaseClosed(context, plan.session)
   return { sessionId, responses: topics.topics, nodeEndpoints: hints === null ? [] : hints.endpoints() }
+}
+
+/** The session that the client goes on with: a new one after a full request that asked for one, 0 without. */
+function sessionOf(context: RequestContext, plan: FetchPlan, results: readonly FetchResult[]): number {
+  if (plan.kind === 'full') return openSession(context, plan.entries, results)
+  return plan.kind === 'incremental' ? plan.session.id : 0
 }
 
 /** Whether an incremental answer must say something of this partition; remembers what is said. */

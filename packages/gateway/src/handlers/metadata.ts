@@ -6,7 +6,7 @@
  * error that makes the client ask again; the port resolves when the topic is there, so we answer with the topic.
  */
 import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput, ZERO_UUID } from '@milena/wire-protocol'
-import { ALL_CLUSTER_OPERATIONS, ALL_TOPIC_OPERATIONS, OPERATIONS_OMITTED } from '../authorized-operations.ts'
+import { ALL_CLUSTER_OPERATIONS, ALL_TOPIC_OPERATIONS, OPERATIONS_OMITTED } from './answers/authorized-operations.ts'
 import type { Handler, RequestContext } from '../handler.ts'
 import type { ClusterView, PartitionView, TopicView } from '../ports.ts'
 import { AUTO_CREATE_TOPICS_PER_REQUEST_MAX } from '../settings.ts'
@@ -157,8 +157,9 @@ class TopicDescriber {
     const replicaNodes = this.#told(view.replicas)
     const isrNodes = this.#told(view.inSyncReplicas)
     const complete = replicaNodes.length === view.replicas.length && isrNodes.length === view.inSyncReplicas.length
+    const replicasError = complete ? 0 : REPLICA_NOT_AVAILABLE
     return {
-      errorCode: leaderId < 0 ? LEADER_NOT_AVAILABLE : complete ? 0 : REPLICA_NOT_AVAILABLE,
+      errorCode: leaderId < 0 ? LEADER_NOT_AVAILABLE : replicasError,
       partitionIndex: view.partition,
       leaderId,
       leaderEpoch: view.leaderEpoch,

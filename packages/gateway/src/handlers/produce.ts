@@ -10,8 +10,8 @@
 import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput, ZERO_UUID } from '@milena/wire-protocol'
 import { TimerEntry } from '../connections/timer-wheel.ts'
 import { closeConnection, type Handler, noResponse, type Outcome, type RequestContext } from '../handler.ts'
-import { LeaderHints } from '../leader-hints.ts'
 import type { Acks, AppendOptions, AppendResult, TopicView } from '../ports.ts'
+import { LeaderHints } from './answers/leader-hints.ts'
 
 type Request = RequestOf<typeof apis.produce>
 type RequestedTopic = Request['topicData'][number]

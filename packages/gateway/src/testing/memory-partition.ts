@@ -144,7 +144,11 @@ export class MemoryPartition implements PartitionPort {
   offsetFor(spec: OffsetSpec, { currentLeaderEpoch, leaderOnly }: OffsetOptions): Promise<OffsetOutcome> {
     const error = this.refuseOffsets ?? this.#problem(currentLeaderEpoch, leaderOnly)
     if (error !== null) return Promise.resolve({ kind: 'refused', error })
-    const offset = spec.kind === 'latest' ? this.#nextOffset : spec.kind === 'earliest' ? this.logStartOffset : -1
+    const ends: Partial<Record<OffsetSpec['kind'], number>> = {
+      earliest: this.logStartOffset,
+      latest: this.#nextOffset
+    }
+    const offset = ends[spec.kind] ?? -1
     return Promise.resolve({ kind: 'found', offset, timestamp: -1n, leaderEpoch: offset < 0 ? -1 : this.leaderEpoch })
   }
 

@@ -3,7 +3,7 @@
  * with delays that double from `redialMs.min` to `redialMs.max`. A link that was up starts the row anew.
  */
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2'
-import type { Scheduler } from '../scheduler.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import { connectGrpc, refusalIn, requestHeaders, widenWindow, type GrpcTarget } from './grpc-http2.ts'
 
 /** From dialling to the answer of the other side. */

@@ -11,7 +11,7 @@ import {
   type ServerHttp2Stream
 } from 'node:http2'
 import type { Socket } from 'node:net'
-import type { Scheduler } from '../scheduler.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import { grpcStatus, isGrpcRequest, refuseRequest, tuned, widenWindow, type GrpcTarget } from './grpc-http2.ts'
 
 /** How long a connection may be without a link or an open call, milliseconds. */

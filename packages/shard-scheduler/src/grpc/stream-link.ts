@@ -3,8 +3,8 @@
  * stream, with the first batch that is none, or by `close`; then it takes the connection with it, because a pair has one each.
  */
 import type { ServerHttp2Stream, ClientHttp2Stream } from 'node:http2'
-import { decodeBatch, encodeBatch } from '../mesh/frame-codec.ts'
-import type { Frame, Link } from '../mesh/frames.ts'
+import { decodeBatch, encodeBatch } from '../frames/frame-codec.ts'
+import type { Frame, Link } from '../frames/frames.ts'
 import { writeMessage } from './grpc-http2.ts'
 import { GrpcFramingError, GrpcMessageReader } from './message-reader.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert'
 import fc from 'fast-check'
 import { test } from 'vitest'
-import { ManualScheduler } from '../manual-scheduler.ts'
+import { ManualScheduler } from '../scheduler/manual-scheduler.ts'
 import { DeadlineWheel, SLOT_MS, type WheelEntry } from './deadline-wheel.ts'
 
 interface Entry extends WheelEntry {

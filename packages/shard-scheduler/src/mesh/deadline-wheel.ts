@@ -8,7 +8,7 @@
  *        slot 0      slot 1      slot 2  ...  slot 255
  *        [a <-> b]   []          [c]          []          a is due this round, b in two rounds: its dueSlot says so
  */
-import type { Scheduler } from '../scheduler.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 
 export const SLOT_MS = 10
 const SLOT_COUNT = 256

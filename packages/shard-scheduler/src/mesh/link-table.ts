@@ -3,10 +3,10 @@
  * which links come and go and what arrived on them; listeners hear which peers can be reached.
  */
 import { MeshError } from '../errors.ts'
-import type { Scheduler } from '../scheduler.ts'
-import { BufferPool } from './buffer-pool.ts'
+import { BufferPool } from '../frames/buffer-pool.ts'
+import type { Frame, Link } from '../frames/frames.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import { DeadlineWheel } from './deadline-wheel.ts'
-import type { Frame, Link } from './frames.ts'
 import type { MeshLimits } from './mesh-limits.ts'
 import { Peer, type CallRunner, type MessageTaker, type PeerHost, type PendingCall } from './peer.ts'
 

@@ -7,8 +7,8 @@
  */
 import assert from 'node:assert'
 import { MeshError, type MeshErrorCode } from '../errors.ts'
-import type { Mesh } from '../mesh.ts'
 import type { MeshLimits } from './mesh-limits.ts'
+import type { Mesh } from './mesh.ts'
 
 /** Meshes under test. */
 export interface MeshFixture {

@@ -4,11 +4,11 @@
  * over a link that never leaves the process.
  */
 import assert from 'node:assert'
-import type { Mesh, MeshService, SubmitOptions } from '../mesh.ts'
-import type { Scheduler } from '../scheduler.ts'
-import type { CallFrame, Frame, Link } from './frames.ts'
+import type { CallFrame, Frame, Link } from '../frames/frames.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import { LinkTable, type PeerLoad } from './link-table.ts'
 import { defaultMeshLimits, type MeshLimits } from './mesh-limits.ts'
+import type { Mesh, MeshService, SubmitOptions } from './mesh.ts'
 import type { Peer } from './peer.ts'
 
 /** Owned by the caller of `useTransport`; the mesh ends it at its own `close`. */

@@ -11,10 +11,8 @@
  */
 import assert from 'node:assert'
 import { MeshError } from '../errors.ts'
-import type { Scheduler } from '../scheduler.ts'
-import type { BufferPool } from './buffer-pool.ts'
-import type { DeadlineWheel, WheelEntry } from './deadline-wheel.ts'
-import { FrameQueue } from './frame-queue.ts'
+import type { BufferPool } from '../frames/buffer-pool.ts'
+import { FrameQueue } from '../frames/frame-queue.ts'
 import {
   FRAME_OVERHEAD_BYTES,
   frameBytes,
@@ -25,7 +23,9 @@ import {
   type Lane,
   type Link,
   type MessageFrame
-} from './frames.ts'
+} from '../frames/frames.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
+import type { DeadlineWheel, WheelEntry } from './deadline-wheel.ts'
 import type { MeshLimits } from './mesh-limits.ts'
 
 const NO_BYTES: Uint8Array = new Uint8Array(0)

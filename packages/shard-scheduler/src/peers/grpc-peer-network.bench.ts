@@ -9,7 +9,7 @@
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { realScheduler } from '../real-scheduler.ts'
+import { realScheduler } from '../scheduler/real-scheduler.ts'
 import { pinToCore } from '../supervisor/affinity.ts'
 import { openGrpcPeerNetwork, type GrpcPeerNetwork } from './grpc-peer-network.ts'
 

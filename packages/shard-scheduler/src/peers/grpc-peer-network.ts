@@ -3,11 +3,11 @@
  * promises and grpc-peer-transport.ts for who dials whom and who is let in.
  */
 import type { MeshLimits } from '../mesh/mesh-limits.ts'
-import type { PeerAddress } from '../peers.ts'
-import { realScheduler } from '../real-scheduler.ts'
-import type { Scheduler } from '../scheduler.ts'
+import { realScheduler } from '../scheduler/real-scheduler.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import type { SchedulerLog } from '../supervisor.ts'
 import { defaultPeerLimits, PeerCore } from './peer-core.ts'
+import type { PeerAddress } from './peers.ts'
 
 /** Settings of a peer network over TCP. */
 export interface GrpcPeerNetworkOptions {

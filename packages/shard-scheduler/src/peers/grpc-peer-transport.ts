@@ -12,6 +12,8 @@
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { MeshError } from '../errors.ts'
+import { decodeAnswer, decodeCall, encodeAnswer, encodeCall } from '../frames/frame-codec.ts'
+import type { AnswerFrame } from '../frames/frames.ts'
 import { GrpcDialer } from '../grpc/grpc-dialer.ts'
 import {
   acceptRequest,
@@ -25,13 +27,11 @@ import {
 import { GrpcServer, type Guest } from '../grpc/grpc-server.ts'
 import { GrpcMessageReader } from '../grpc/message-reader.ts'
 import { StreamLink, type StreamLinkHost } from '../grpc/stream-link.ts'
-import { decodeAnswer, decodeCall, encodeAnswer, encodeCall } from '../mesh/frame-codec.ts'
-import type { AnswerFrame } from '../mesh/frames.ts'
 import { receivedBatchBytesMax, type MeshLimits } from '../mesh/mesh-limits.ts'
-import { SILENCE_MAX_MS, type PeerAddress } from '../peers.ts'
-import type { Scheduler } from '../scheduler.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import type { SchedulerLog } from '../supervisor.ts'
 import type { PeerCore, PeerTransport } from './peer-core.ts'
+import { SILENCE_MAX_MS, type PeerAddress } from './peers.ts'
 
 export const LINK_PATH = '/milena.mesh.v1.Peers/Link'
 export const CALL_PATH = '/milena.mesh.v1.Peers/Call'

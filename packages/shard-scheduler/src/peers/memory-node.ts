@@ -4,11 +4,11 @@
  * process is gone.
  */
 import { MeshError } from '../errors.ts'
-import type { Frame, Link } from '../mesh/frames.ts'
-import type { PeerAddress } from '../peers.ts'
-import type { Scheduler } from '../scheduler.ts'
+import type { Frame, Link } from '../frames/frames.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import type { MemoryWire } from './memory-wire.ts'
 import type { PeerCore, PeerTransport } from './peer-core.ts'
+import type { PeerAddress } from './peers.ts'
 
 /** What a node needs from the network that it is plugged in to. */
 export interface Cupboard {

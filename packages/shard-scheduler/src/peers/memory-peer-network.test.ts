@@ -1,8 +1,8 @@
 import assert from 'node:assert'
 import { describe, test } from 'vitest'
-import { ManualScheduler } from '../manual-scheduler.ts'
-import type { PeerAddress, PeerNetwork } from '../peers.ts'
+import { ManualScheduler } from '../scheduler/manual-scheduler.ts'
 import { MemoryPeerNetwork, type MemoryPeerNetworkOptions } from './memory-peer-network.ts'
+import type { PeerAddress, PeerNetwork } from './peers.ts'
 
 const addressOf = (number: number): PeerAddress => ({ host: 'node', port: number })
 

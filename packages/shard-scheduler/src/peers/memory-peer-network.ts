@@ -15,14 +15,14 @@
  */
 import assert from 'node:assert'
 import { MeshError } from '../errors.ts'
-import type { Frame } from '../mesh/frames.ts'
+import type { Frame } from '../frames/frames.ts'
 import type { MeshLimits } from '../mesh/mesh-limits.ts'
-import { SILENCE_MAX_MS, type PeerAddress, type PeerNetwork } from '../peers.ts'
-import { realScheduler } from '../real-scheduler.ts'
-import type { Scheduler } from '../scheduler.ts'
+import { realScheduler } from '../scheduler/real-scheduler.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import { keyOf, MemoryConnection, MemoryNode, sameAddress } from './memory-node.ts'
 import { idealPath, MemoryWire, noRandom, type MemoryPath } from './memory-wire.ts'
 import { PeerCore } from './peer-core.ts'
+import { SILENCE_MAX_MS, type PeerAddress, type PeerNetwork } from './peers.ts'
 
 /** Settings of a network in memory. */
 export interface MemoryPeerNetworkOptions {

@@ -7,8 +7,8 @@
  * bear that: they break the promises of the peer network on purpose, for single messages and, `lose` only, for calls.
  */
 import assert from 'node:assert'
-import { frameBytes, type Frame } from '../mesh/frames.ts'
-import type { Scheduler } from '../scheduler.ts'
+import { frameBytes, type Frame } from '../frames/frames.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 
 /** What a path between two nodes is like, in one direction. */
 export interface MemoryPath {

@@ -3,11 +3,11 @@ import { createServer, type AddressInfo, type Server } from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, test } from 'vitest'
-import { ManualScheduler } from '../manual-scheduler.ts'
-import type { PeerAddress, PeerNetwork } from '../peers.ts'
+import { ManualScheduler } from '../scheduler/manual-scheduler.ts'
 import { openGrpcPeerNetwork } from './grpc-peer-network.ts'
 import { MemoryPeerNetwork } from './memory-peer-network.ts'
 import { peerCompliance, type OpenPeerWorld } from './peer-compliance.ts'
+import type { PeerAddress, PeerNetwork } from './peers.ts'
 
 const openManual: OpenPeerWorld = async (limits = {}) => {
   const scheduler = new ManualScheduler()

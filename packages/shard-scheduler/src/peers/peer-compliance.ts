@@ -9,7 +9,7 @@ import assert from 'node:assert'
 import { MeshError, type MeshErrorCode } from '../errors.ts'
 import type { ComplianceCase } from '../mesh/mesh-compliance.ts'
 import type { MeshLimits } from '../mesh/mesh-limits.ts'
-import type { PeerAddress, PeerNetwork } from '../peers.ts'
+import type { PeerAddress, PeerNetwork } from './peers.ts'
 
 /** Where networks under test live. */
 export interface PeerWorld {

@@ -6,12 +6,12 @@
  */
 import assert from 'node:assert'
 import { MeshError } from '../errors.ts'
-import type { SubmitOptions } from '../mesh.ts'
-import type { CallFrame, Frame, Lane, Link, MessageFrame } from '../mesh/frames.ts'
+import type { CallFrame, Frame, Lane, Link, MessageFrame } from '../frames/frames.ts'
 import { LinkTable, type PeerLoad } from '../mesh/link-table.ts'
 import { defaultMeshLimits, type MeshLimits } from '../mesh/mesh-limits.ts'
-import type { PeerAddress, PeerMessageHandler, PeerNetwork, PeerService } from '../peers.ts'
-import type { Scheduler } from '../scheduler.ts'
+import type { SubmitOptions } from '../mesh/mesh.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
+import type { PeerAddress, PeerMessageHandler, PeerNetwork, PeerService } from './peers.ts'
 
 /** Calls of strangers that may run at a time. */
 export const OPEN_CALLS_MAX = 64

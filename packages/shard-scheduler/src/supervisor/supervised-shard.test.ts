@@ -1,6 +1,6 @@
 import assert from 'node:assert'
 import { beforeEach, describe, test } from 'vitest'
-import { ManualScheduler } from '../manual-scheduler.ts'
+import { ManualScheduler } from '../scheduler/manual-scheduler.ts'
 import type { FromShard, ToShard } from './control-channel.ts'
 import { defaultRestartSettings } from './restart-backoff.ts'
 import type { ShardChild, ShardExit } from './shard-child.ts'

@@ -11,7 +11,7 @@
  *
  * While draining: the drain message first, SIGTERM after `drainDeadlineMs`, SIGKILL `killDelayMs` later.
  */
-import type { Scheduler } from '../scheduler.ts'
+import type { Scheduler } from '../scheduler/scheduler.ts'
 import type { FromShard, StartMessage, ToShard } from './control-channel.ts'
 import { restartDelayMs, type RestartSettings } from './restart-backoff.ts'
 import type { ShardChild, ShardExit } from './shard-child.ts'

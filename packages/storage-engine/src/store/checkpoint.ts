@@ -101,17 +101,24 @@ export function describeSegment(segment: Segment, position: number, endOffset: n
   return marks.length === 0 ? description : { ...description, marks }
 }
 
-/**
- * Makes `log.checkpoint` say that the log begins at `startOffset` and ends in `active` at log position `position`, where
- * `endOffset` begins, and that commits up to `sequence` have nothing to add. Puts it into `changes`.
- */
+/** How far a checkpoint tells of a log. */
+export interface LogExtent {
+  /** The segment in which the log ends. */
+  readonly active: Segment
+  /** Log position of its end. */
+  readonly position: number
+  /** Offset of the next entry, which begins there. */
+  readonly endOffset: number
+  /** Offset of the log's first entry. */
+  readonly startOffset: number
+  /** Commits up to this one have nothing to add. */
+  readonly sequence: number
+}
+
+/** Makes `log.checkpoint` say that the log extends so far, and puts it into `changes`. */
 export function describeLog(
   log: StoreLog,
-  active: Segment,
-  position: number,
-  endOffset: number,
-  startOffset: number,
-  sequence: number,
+  { active, position, endOffset, startOffset, sequence }: LogExtent,
   changes: StateChanges
 ): void {
   const { name, options } = log

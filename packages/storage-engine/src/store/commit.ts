@@ -15,8 +15,8 @@ import { FrameBuilder, RecordKind, frameBytesFor, frameHeaderBytes, recordBytes 
 import type { Journal } from '../journal/journal.ts'
 import type { EntryFormat, Log } from '../log-store.ts'
 import type { PagePool } from '../memory/page-pool.ts'
-import type { Segment } from '../segments/segment.ts'
 import type { SegmentWriter } from '../segments/segment-writer.ts'
+import type { Segment } from '../segments/segment.ts'
 import type { Scheduler } from '../store-options.ts'
 import { logDescription } from './checkpoint.ts'
 import type { StoreLog } from './store-log.ts'
@@ -25,6 +25,7 @@ import type { StoreLog } from './store-log.ts'
 const backlogBytesMin = 1 << 20
 const backlogFactor = 4
 
+/** From which sizes on entries take which way. */
 export interface CommitLimits {
   readonly inlineBytesMax: number
   readonly commitBytesMax: number
@@ -34,6 +35,18 @@ export interface CommitLimits {
 /** What the committer must know of its store. */
 export interface CommitHost {
   readonly failure: Error | undefined
+}
+
+/** What commits are made with. */
+export interface CommitParts {
+  readonly host: CommitHost
+  readonly pool: PagePool
+  readonly format: EntryFormat
+  readonly journal: Journal
+  readonly builder: FrameBuilder
+  readonly writer: SegmentWriter
+  readonly scheduler: Scheduler
+  readonly limits: CommitLimits
 }
 
 /** What one commit takes of one log. */
@@ -85,7 +98,7 @@ export class Committer {
   #nextSequence = 1
   /** The last commit that is complete. One that failed never is. */
   #completeSequence = 0
-  /** Bytes written directly since the last call of `takeDirectBytes`. */
+  /** Bytes written directly since the last call of `resetDirectBytes`. */
   #directBytes = 0
   /** Commits, records and bytes since open, for metrics and benches. */
   commitCount = 0
@@ -102,16 +115,7 @@ export class Committer {
   /** Resolvers of `settled`. */
   #settledWaiters: (() => void)[] = []
 
-  constructor(
-    host: CommitHost,
-    pool: PagePool,
-    format: EntryFormat,
-    journal: Journal,
-    builder: FrameBuilder,
-    writer: SegmentWriter,
-    scheduler: Scheduler,
-    limits: CommitLimits
-  ) {
+  constructor({ host, pool, format, journal, builder, writer, scheduler, limits }: CommitParts) {
     this.#host = host
     this.#pool = pool
     this.#format = format

@@ -240,7 +240,8 @@ export class Destager {
     const kept = fold !== undefined && fold.offset <= log.flushedOffset ? fold : undefined
     if (kept?.bytes.length === 0) log.noteEmptyFold(kept.offset)
     else if (kept !== undefined) this.#describeFold(log, kept.offset, kept.bytes, changes)
-    describeLog(log, log.unfinishedSegments()[0]!, position, offset, log.startOffset, sequence, changes)
+    const active = log.unfinishedSegments()[0]!
+    describeLog(log, { active, position, endOffset: offset, startOffset: log.startOffset, sequence }, changes)
   }
 
   #describeFold(log: StoreLog, offset: number, bytes: Uint8Array, changes: StateChanges): void {

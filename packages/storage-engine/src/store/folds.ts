@@ -4,7 +4,7 @@ import type { SegmentScanner } from '../segments/segment-scan.ts'
 import type { Segment, SegmentMark } from '../segments/segment.ts'
 import type { CheckedState } from '../state/checked-state.ts'
 import { foldPrefix, offsetOfFoldKey } from './checkpoint.ts'
-import type { SegmentIndexes } from './segment-indexes.ts'
+import type { SegmentIndexes } from './reads/segment-indexes.ts'
 import type { StoreLog } from './store-log.ts'
 
 /**
@@ -30,7 +30,8 @@ export async function rebuildFold(
   const useKey = newest !== undefined && offsetOfFoldKey(newest) > newestEmpty
   fold.restore(useKey ? state.get(newest) : undefined)
   let bytesRead = 0
-  let next = useKey ? offsetOfFoldKey(newest) : newestEmpty >= 0 ? newestEmpty : log.segments[0]!.baseOffset
+  const emptyFrom = newestEmpty >= 0 ? newestEmpty : log.segments[0]!.baseOffset
+  let next = useKey ? offsetOfFoldKey(newest) : emptyFrom
   while (next < log.endOffset) {
     const segment = log.segmentAt(next)
     const mark = await markBefore(log, segment, next, indexes)

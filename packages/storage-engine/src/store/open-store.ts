@@ -20,21 +20,21 @@ import { CheckedState } from '../state/checked-state.ts'
 import type { StoreLog } from './store-log.ts'
 import { defaultStoreSettings, type StoreLogger, type StoreOptions, type StoreSettings } from '../store-options.ts'
 import { removeArrivals } from './hand-over/adoption.ts'
-import { loadCatalog, loadStoreCheckpoint, rebuildCatalog, type CatalogEntry } from './catalog.ts'
+import { loadCatalog, loadStoreCheckpoint, rebuildCatalog, type CatalogEntry } from './recovery/catalog.ts'
 import { Committer, frameOverheadBytes } from './commit.ts'
-import { removeLeftovers } from './cut.ts'
+import { removeLeftovers } from './removal/cut.ts'
 import { Destager } from './destage.ts'
-import { DiskReader } from './disk-read.ts'
+import { DiskReader } from './reads/disk-read.ts'
 import { rebuildFold } from './folds.ts'
 import { establishIdentity, keepIdentity } from './identity.ts'
-import { TimestampLookup } from './lookup.ts'
+import { TimestampLookup } from './reads/lookup.ts'
 import { removeOffers } from './hand-over/offers.ts'
-import { Recovery } from './recovery.ts'
-import { SegmentIndexes } from './segment-indexes.ts'
+import { Recovery } from './recovery/recovery.ts'
+import { SegmentIndexes } from './reads/segment-indexes.ts'
 import { Store } from './store.ts'
 import type { StoreParts } from './store-parts.ts'
-import { surveyJournal } from './survey.ts'
-import { TailReader } from './tail-read.ts'
+import { surveyJournal } from './recovery/survey.ts'
+import { TailReader } from './reads/tail-read.ts'
 
 const frameBytesMax = 4 << 20
 const indexBytesMax = 8 << 20
@@ -115,7 +115,7 @@ async function buildParts(options: StoreOptions, settings: StoreSettings): Promi
   }
   const builder = new FrameBuilder(frame, identity.bytes)
   const limits = { inlineBytesMax, commitBytesMax, frameBytesMax: frameBytes }
-  const committer = new Committer(host, pool, format, journal, builder, writer, scheduler, limits)
+  const committer = new Committer({ host, pool, format, journal, builder, writer, scheduler, limits })
   const destager = new Destager(host, journal, writer, engineState, committer, settings.destageConcurrency)
   const lookup = new TimestampLookup(format, indexes, diskReader, tailReader)
   const onFailed = options.onFailed ?? (() => {})
@@ -229,8 +229,8 @@ async function recover(store: Store, parts: Building, options: StoreOptions): Pr
 }
 
 function adopt(store: Store, entry: CatalogEntry, options: StoreOptions): void {
-  const { name, number, startOffset, segments, checkpoint } = entry
-  const log = store.adopt(name, number, entry.options, options.folds?.(name), segments, startOffset)
+  const { name, checkpoint } = entry
+  const log = store.adopt({ ...entry, directory: store.directoryOf(name), fold: options.folds?.(name) })
   log.checkpoint = checkpoint
   log.emptyFolds = checkpoint?.emptyFolds ?? []
   log.foldReady = log.fold === undefined

@@ -19,9 +19,9 @@ import type { PagePool } from '../memory/page-pool.ts'
 import { Segment } from '../segments/segment.ts'
 import type { Clock } from '../store-options.ts'
 import type { LogCheckpoint } from './checkpoint.ts'
-import type { DiskBlock } from './disk-read.ts'
+import type { DiskBlock } from './reads/disk-read.ts'
 import { Mutex } from './mutex.ts'
-import { Readers } from './readers.ts'
+import { Readers } from './reads/readers.ts'
 
 /** What a log asks of its store. */
 export interface LogHost {
@@ -59,6 +59,19 @@ interface FlushWaiter {
 type SegmentRangeWriter = (segment: Segment, from: number, to: number) => Promise<void>
 
 const nothing = (): Promise<void> => Promise.resolve()
+
+/** What a log is when it comes into the store: new, recovered or handed over. */
+export interface LogBirth {
+  readonly name: string
+  /** Stands for the log in the journal. */
+  readonly number: number
+  readonly directory: string
+  readonly options: LogOptions
+  readonly fold: LogFold | undefined
+  /** Oldest first; at least one. */
+  readonly segments: Segment[]
+  readonly startOffset: number
+}
 
 export class StoreLog implements Log {
   readonly name: string
@@ -120,16 +133,7 @@ export class StoreLog implements Log {
   /** A range is being written to its segments. */
   #destaging = false
 
-  constructor(
-    host: LogHost,
-    name: string,
-    number: number,
-    directory: string,
-    options: LogOptions,
-    fold: LogFold | undefined,
-    segments: Segment[],
-    startOffset: number
-  ) {
+  constructor(host: LogHost, { name, number, directory, options, fold, segments, startOffset }: LogBirth) {
     this.#host = host
     this.name = name
     this.number = number

@@ -70,19 +70,20 @@ export class CountingFold implements LogFold {
   }
 }
 
+/** Of a hundred entries so many, counted from the first, are shorter than so many bytes. */
+const ENTRY_SIZES = [
+  [60, 300],
+  [90, 6_000],
+  [98, 40_000],
+  [100, 200_000]
+] as const
+
 /** A random entry for the end of a log: mostly small, sometimes larger than a page, rarely larger than any inline limit. */
 export function randomEntry(random: SeededRandom, baseOffset: number): ModelEntry {
   const kind = random.below(100)
-  const byteCount =
-    kind < 60
-      ? random.below(300)
-      : kind < 90
-        ? random.below(6000)
-        : kind < 98
-          ? random.below(40_000)
-          : random.below(200_000)
-  const payload = new Uint8Array(byteCount)
-  for (let at = 0; at < byteCount; at += 1 + (byteCount >> 6)) payload[at] = random.below(256)
+  const [, byteCountMax] = ENTRY_SIZES.find(([share]) => kind < share)!
+  const payload = new Uint8Array(random.below(byteCountMax))
+  for (let at = 0; at < payload.length; at += 1 + (payload.length >> 6)) payload[at] = random.below(256)
   const offsetCount = 1 + random.below(5)
   const timestamp = random.chance(0.1) ? -1n : BigInt(1_000_000 + random.below(1_000_000))
   const bytes = plainEntry({ baseOffset, payload, offsetCount, timestamp })

@@ -10,10 +10,10 @@ import type { CheckedState } from '../state/checked-state.ts'
 import type { Clock, Scheduler, StateBackend, StoreLogger, StoreSettings } from '../store-options.ts'
 import type { Committer } from './commit.ts'
 import type { Destager } from './destage.ts'
-import type { DiskReader } from './disk-read.ts'
-import type { TimestampLookup } from './lookup.ts'
-import type { SegmentIndexes } from './segment-indexes.ts'
-import type { TailReader } from './tail-read.ts'
+import type { DiskReader } from './reads/disk-read.ts'
+import type { TimestampLookup } from './reads/lookup.ts'
+import type { SegmentIndexes } from './reads/segment-indexes.ts'
+import type { TailReader } from './reads/tail-read.ts'
 
 /** See `StoreOptions` and `StoreSettings` for what comes from outside. */
 export interface StoreParts {

@@ -29,34 +29,30 @@ import { Adoption, type AdoptionRequest } from './hand-over/adoption.ts'
 import { describeLog, encodeJson, storeKey, type StateChanges } from './checkpoint.ts'
 import { describeRemoval } from './destage.ts'
 import { acknowledgeLoss } from './identity.ts'
-import { lookAgain } from './lookup.ts'
-import { checkLogName } from './catalog.ts'
+import { Pressure } from './pressure.ts'
+import { lookAgain } from './reads/lookup.ts'
+import { readableEnd } from './reads/readable-end.ts'
+import { emptyRead } from './reads/tail-read.ts'
+import { checkLogName } from './recovery/catalog.ts'
 import { Offers } from './hand-over/offers.ts'
-import { Removals } from './removals.ts'
-import { Shortener } from './shorten.ts'
+import { Removals } from './removal/removals.ts'
+import { Shortener } from './removal/shorten.ts'
 import { SpaceGuard } from './space.ts'
-import { StoreLog, type LogHost } from './store-log.ts'
+import { StoreLog, type LogBirth, type LogHost } from './store-log.ts'
 import type { StoreParts } from './store-parts.ts'
-import { emptyRead } from './tail-read.ts'
-
-/** Pause before somebody tries again who found no room although there seems to be some. */
-const UNUSABLE_ROOM_RETRY_MS = 1
 
 export class Store implements LogStore, LogHost {
   readonly #parts: StoreParts
   readonly #logs = new Map<string, StoreLog>()
   readonly #numbers = new Map<number, StoreLog>()
   readonly #removals: Removals
-  #writableWaiters: { readonly bytes: number; readonly resolve: () => void }[] = []
   readonly #space: SpaceGuard
+  readonly #pressure: Pressure
   readonly #shortener: Shortener
   readonly #offers: Offers
   readonly #adoption: Adoption
   readonly #storeDamage: Damage[] = []
   #tick: () => void = () => {}
-  #destageWanted = false
-  /** Logs that are to be destaged although neither memory nor the journal is short. */
-  readonly #backlogged = new Set<StoreLog>()
   /** `close` was called: nobody waits for space any more. */
   #closing = false
   #closed = false
@@ -78,10 +74,11 @@ export class Store implements LogStore, LogHost {
     this.scratch = new Uint8Array(Math.max(64, parts.format.headerBytes))
     this.entryBytesMax = Math.min(parts.format.entryBytesMax, Math.floor(parts.pool.arena.bytes.length / 4))
     this.#space = new SpaceGuard(parts.disk, parts.directory, parts.settings.reserveBytes, parts.logger, () =>
-      this.#wakeWriters()
+      this.#pressure.wakeAll()
     )
+    this.#pressure = new Pressure(parts, this.#space, this)
     const guarded = <T>(work: () => Promise<T>): Promise<T> => this.guarded(work)
-    this.#shortener = new Shortener(parts, guarded, () => this.#memoryReleased())
+    this.#shortener = new Shortener(parts, guarded, () => this.#pressure.released())
     this.#removals = new Removals(parts, () => this.#closed)
     this.#offers = new Offers(parts, guarded)
     this.#adoption = new Adoption(parts, this)
@@ -91,8 +88,12 @@ export class Store implements LogStore, LogHost {
     return this.#logs
   }
 
+  get isOver(): boolean {
+    return this.failure !== undefined || this.#closed
+  }
+
   get refusesAppends(): boolean {
-    return this.failure !== undefined || this.#closed || this.#space.full
+    return this.isOver || this.#space.full
   }
 
   // ---- for open-store and recovery ----
@@ -106,15 +107,8 @@ export class Store implements LogStore, LogHost {
   }
 
   /** Adds a log that exists durably (or is about to). */
-  adopt(
-    name: string,
-    number: number,
-    options: LogOptions,
-    fold: LogFold | undefined,
-    segments: Segment[],
-    startOffset: number
-  ): StoreLog {
-    const log = new StoreLog(this, name, number, this.directoryOf(name), options, fold, segments, startOffset)
+  adopt(birth: LogBirth): StoreLog {
+    const log = new StoreLog(this, birth)
     this.register(log)
     return log
   }
@@ -134,16 +128,13 @@ export class Store implements LogStore, LogHost {
     committer.whenSpace = () => this.#space.whenWorthTrying()
     destager.onNoSpace = () => this.#destagingMetFullDisk()
     committer.onPending = (log, sequence) => destager.notePending(log, sequence, this.clock.now())
-    committer.onPressure = journalFull => this.#considerDestaging(journalFull)
+    committer.onPressure = journalFull => this.#pressure.consider(journalFull)
     committer.onFailed = error => this.fail(error)
-    committer.onBacklog = log => {
-      this.#backlogged.add(log)
-      this.#considerDestaging(false)
-    }
+    committer.onBacklog = log => this.#pressure.noteBacklog(log)
     journal.onRoom = () => committer.schedule()
     journal.onFailed = error => this.#journalNotPrepared(error)
-    diskReader.onWaiting = () => this.#destage(() => destager.allPending())
-    this.pool.onRelease = () => this.#memoryReleased()
+    diskReader.onWaiting = () => this.#pressure.destage(() => destager.allPending())
+    this.pool.onRelease = () => this.#pressure.released()
     const tick = () => {
       this.#tick = this.clock.after(settings.spaceCheckMs, tick)
       void this.#onTick()
@@ -162,76 +153,25 @@ export class Store implements LogStore, LogHost {
   }
 
   writable(bytes: number): boolean {
-    return this.pool.appendableBytes >= bytes + 8192
+    return this.#pressure.hasRoom(bytes)
   }
 
   whenWritable(bytes = 1): Promise<void> {
-    return new Promise(resolve => {
-      if (this.refusesAppends) return this.#parts.scheduler.soon(resolve)
-      this.#considerDestaging(false)
-      // Room that the caller could not use (it is scattered, or cached by the caller's own tail): time must pass, so that
-      // destaging, which makes more, gets on.
-      if (this.writable(bytes)) this.clock.after(UNUSABLE_ROOM_RETRY_MS, resolve)
-      else this.#writableWaiters.push({ bytes, resolve })
-    })
-  }
-
-  #memoryReleased(): void {
-    this.#parts.diskReader.retryWaiting()
-    if (this.#writableWaiters.length > 0) this.#wakeWriters(bytes => this.writable(bytes))
-  }
-
-  #considerDestaging(journalFull: boolean): void {
-    const { journal, destager, committer, settings } = this.#parts
-    if (
-      this.pool.appendableBytes < this.pool.arena.bytes.length / 4 ||
-      committer.directBytes >= settings.checkpointBytes
-    ) {
-      this.#destage(() => {
-        committer.resetDirectBytes()
-        this.#backlogged.clear()
-        return destager.allPending()
-      })
-    } else if (journalFull || journal.liveBytes > journal.byteCount / 2) {
-      this.#destage(() => destager.logsBelow(journalFull ? Infinity : journal.middleSequence))
-    } else if (this.#backlogged.size > 0) {
-      this.#destage(() => {
-        const logs = [...this.#backlogged]
-        this.#backlogged.clear()
-        return logs
-      })
-    }
-  }
-
-  /** Starts a round unless one is running; when one is, another pass over the conditions follows it. */
-  #destage(choose: () => readonly StoreLog[]): void {
-    const { destager } = this.#parts
-    if (this.failure !== undefined || this.#closed) return
-    if (destager.busy || this.#destageWanted || this.#space.exhausted) return
-    this.#destageWanted = true
-    destager
-      .round(() => {
-        this.#destageWanted = false
-        return choose()
-      })
-      .then(
-        () => this.#considerDestaging(false),
-        (error: Error) => this.fail(error)
-      )
+    return this.#pressure.whenRoom(bytes)
   }
 
   async #onTick(): Promise<void> {
     const { destager, settings, committer } = this.#parts
-    if (this.failure !== undefined || this.#closed) return
+    if (this.isOver) return
     try {
       await this.#space.check()
     } catch (error) {
       return this.fail(error as Error)
     }
     committer.schedule()
-    this.#considerDestaging(false)
+    this.#pressure.consider(false)
     const idle = destager.logsPendingSince(this.clock.now() - settings.destageIdleMs)
-    if (idle.length > 0) this.#destage(() => idle)
+    if (idle.length > 0) this.#pressure.destage(() => idle)
   }
 
   #journalNotPrepared(error: Error): void {
@@ -243,7 +183,7 @@ export class Store implements LogStore, LogHost {
 
   /** A write, flush or state commit failed: from now on nothing is acknowledged. */
   fail(cause: Error): void {
-    if (this.failure !== undefined || this.#closed) return
+    if (this.isOver) return
     this.failure = cause
     const isUnfinished = this.#closing && (cause as Partial<StoreError>).code === 'NO_SPACE'
     if (isUnfinished)
@@ -261,14 +201,7 @@ export class Store implements LogStore, LogHost {
   #wakeAll(): void {
     for (const log of this.#logs.values()) log.failWaiters()
     this.#space.giveUp()
-    this.#wakeWriters()
-  }
-
-  /** Whoever waits for room learns from `append` why there is none. */
-  #wakeWriters(which: (bytes: number) => boolean = () => true): void {
-    const waiters = this.#writableWaiters
-    this.#writableWaiters = waiters.filter(({ bytes }) => !which(bytes))
-    for (const { bytes, resolve } of waiters) if (which(bytes)) resolve()
+    this.#pressure.wakeAll()
   }
 
   // ---- reading ----
@@ -281,18 +214,7 @@ export class Store implements LogStore, LogHost {
     atLeastOne: boolean
   ): ReadResult | Promise<ReadResult> {
     if (this.#closed || log.removed) throw new StoreError('CLOSED', 'the log is closed', { log: log.name })
-    if (offset < log.startOffset || offset > log.endOffset)
-      throw new StoreError('OUT_OF_RANGE', `offset ${offset}, the log has ${log.startOffset} to ${log.endOffset}`, {
-        log: log.name
-      })
-    let end = Math.min(endBefore, log.endOffset)
-    for (const range of log.damage) {
-      if (offset >= range.startOffset && offset < range.endOffset)
-        throw new StoreError('CORRUPT', `offsets ${range.startOffset} to ${range.endOffset - 1}: ${range.reason}`, {
-          log: log.name
-        })
-      if (range.startOffset > offset && range.startOffset < end) end = range.startOffset
-    }
+    const end = readableEnd(log, offset, endBefore)
     if (offset >= end) return emptyRead(this.pool, offset)
     const { generation } = log
     return (
@@ -365,9 +287,12 @@ export class Store implements LogStore, LogHost {
         const made = requests.map(({ name, options, fold }) => {
           if (this.isTaken(name)) throw new StoreError('LOG_EXISTS', 'create', { log: name })
           const number = destager.nextLogNumber++
-          const segment = new Segment(this.directoryOf(name), 0, 0, this.clock.now())
-          const log = new StoreLog(this, name, number, this.directoryOf(name), { ...options }, fold, [segment], 0)
-          describeLog(log, segment, 0, 0, 0, committer.issuedSequence, changes)
+          const directory = this.directoryOf(name)
+          const active = new Segment(directory, 0, 0, this.clock.now())
+          const birth = { name, number, directory, options: { ...options }, fold, segments: [active], startOffset: 0 }
+          const log = new StoreLog(this, birth)
+          const sequence = committer.issuedSequence
+          describeLog(log, { active, position: 0, endOffset: 0, startOffset: 0, sequence }, changes)
           return log
         })
         changes.set(storeKey, encodeJson({ ...destager.lastStored, nextLogNumber: destager.nextLogNumber }))

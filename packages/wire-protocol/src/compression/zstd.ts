@@ -114,7 +114,8 @@ function readHeader(bytes: Uint8Array, view: DataView, start: number): FrameHead
   const isSingleSegment = (descriptor & 0x20) !== 0
   const dictionaryBytes = [0, 1, 2, 4][descriptor & 3]!
   const sizeFlag = descriptor >>> 6
-  const contentSizeBytes = sizeFlag === 0 ? (isSingleSegment ? 1 : 0) : 1 << sizeFlag
+  const isSizeAbsent = sizeFlag === 0 && !isSingleSegment
+  const contentSizeBytes = isSizeAbsent ? 0 : 1 << sizeFlag
   if ((descriptor & 0x08) !== 0) throw corrupt('reserved bit is set')
   let position = start + 5
   const windowAt = isSingleSegment ? undefined : position++

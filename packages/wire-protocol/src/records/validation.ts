@@ -1,9 +1,9 @@
 /**
  * What a broker asks of a batch before it appends it, and what it learns: the options and answers of `validateBatch`.
- * The checks themselves live in validate-batch.ts (header) and record-walk.ts (records).
+ * The checks themselves live in validate-batch.ts (header) and record-cursor.ts (records).
  */
-import type { ErrorName } from '../errors.ts'
 import type { CodecName } from '../compression/codecs.ts'
+import type { ErrorName } from '../errors.ts'
 import type { TimestampType } from './batch-header.ts'
 
 /** What to check and against which settings of topic and broker. */

@@ -49,7 +49,7 @@ function headersOf(line: Line): NonNullable<Message['headers']> {
     const key = Buffer.from(name, 'base64').toString()
     const known = headers[key]
     const data = bytes(value) ?? Buffer.alloc(0)
-    headers[key] = known === undefined ? data : Array.isArray(known) ? [...known, data] : [known, data]
+    headers[key] = known === undefined ? data : [known, data].flat()
   }
   return headers
 }

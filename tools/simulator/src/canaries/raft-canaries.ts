@@ -151,7 +151,7 @@ export const raftCanaries: readonly Canary[] = plants.map(({ name, bug, ...plant
   name,
   bug,
   level: 'raft',
-  run: (seed, seconds) => Promise.resolve(runRaft({ seed, seconds, plant }))
+  run: (seed, seconds) => runRaft({ seed, seconds, plant })
 }))
 
 function bugOf(make: <Payload>(node: RaftNode<Payload>) => NodeBug<Payload>): RaftPlant {

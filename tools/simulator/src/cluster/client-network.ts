@@ -115,7 +115,7 @@ export class ClientNetwork {
         clients.delete(processEnded)
         if (time.hasEnded) return
         const [defect] = gateway.defects
-        if (defect !== undefined) this.#world.fail(defect instanceof Error ? defect : new Error(String(defect)))
+        if (defect !== undefined) this.#world.fail(defect)
         if (response === null) this.#later(() => fail('the connection was closed'))
         else answered(response)
       })

@@ -50,8 +50,7 @@ export class Client {
 
   /** Runs until the world ends; what it throws ends the world. */
   start(work: () => Promise<void>): void {
-    const failed = (error: unknown): void =>
-      this.site.world.fail(error instanceof Error ? error : new Error(String(error)))
+    const failed = (error: unknown): void => this.site.world.fail(error)
     const loop = async (): Promise<void> => {
       while (!this.site.stopped) await work()
       this.site.busyCount--

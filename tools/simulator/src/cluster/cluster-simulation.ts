@@ -3,10 +3,11 @@
  * administrator, faults of processes, disks and network; then a phase in which everything works and must. All from one seed,
  * all production code above the ports.
  */
-import { MemoryPeerNetwork } from '@milena/shard-scheduler'
 import { MachineFaults } from '../machine/machine-faults.ts'
+import { openPeerNetwork, plainPath } from '../machine/peer-links.ts'
 import type { Random } from '../world/random.ts'
 import type { RunReport } from '../world/run-report.ts'
+import { runSimulation, type RunOptions, type Simulation } from '../world/simulation.ts'
 import { Swarm } from '../world/swarm.ts'
 import { World } from '../world/world.ts'
 import { Admin } from './admin.ts'
@@ -37,16 +38,6 @@ const LOOK_MS = 10
 /** Before faults begin: a cluster forms and a topic is made, ms. */
 const QUIET_MS = 2000
 
-export interface ClusterRunOptions {
-  readonly seed: number
-  /** Simulated seconds with faults. */
-  readonly seconds: number
-  /** Kinds of fault that are left out. */
-  readonly without?: readonly string[]
-  readonly print?: ((line: string) => void) | undefined
-  readonly plant?: ClusterPlant | undefined
-}
-
 /** What nodes are like, and what they are asked to hold; a run draws one of them. */
 const shapes = [
   { nodes: 3, shards: 1, sizes: { memoryBytes: 2 << 20, journalBytes: 512 << 10, segmentBytes: 64 << 10 } },
@@ -60,23 +51,13 @@ const valueSizes = [
 ]
 
 /** Runs a seed; a violation is in the report. */
-export async function runCluster(options: ClusterRunOptions): Promise<RunReport> {
-  const run = new ClusterSimulation(options)
-  const unhandled = (error: unknown): void => run.failed(error)
-  process.on('unhandledRejection', unhandled)
-  let violation: Error | undefined
-  try {
-    await run.run()
-  } catch (error) {
-    violation = error instanceof Error ? error : new Error(String(error))
-  } finally {
-    process.off('unhandledRejection', unhandled)
-  }
-  return run.report(violation)
+export function runCluster(options: RunOptions<ClusterPlant>): Promise<RunReport> {
+  return runSimulation(new ClusterSimulation(options))
 }
 
-class ClusterSimulation {
-  readonly #world: World
+class ClusterSimulation implements Simulation {
+  readonly world: World
+  readonly swarm: Swarm
   readonly #random: Random
   readonly #faultMs: number
   readonly #nodes: ClusterNode[]
@@ -86,12 +67,11 @@ class ClusterSimulation {
   readonly #faults: MachineFaults<ClusterNode>
   readonly #clusterFaults: ClusterFaults
   readonly #fleet: Fleet
-  readonly #swarm: Swarm
   readonly #valueBytes: readonly number[]
 
-  constructor({ seed, seconds, without, print, plant }: ClusterRunOptions) {
+  constructor({ seed, seconds, without, print, plant }: RunOptions<ClusterPlant>) {
     const world = new World({ seed, print })
-    this.#world = world
+    this.world = world
     this.#random = world.random.of('shape')
     this.#faultMs = seconds * 1000
     this.#history = new ClusterHistory(world)
@@ -100,18 +80,18 @@ class ClusterSimulation {
     const numbers = Array.from({ length: shape.nodes }, (_, at) => at + 1)
     const site: ClusterSite = {
       world,
-      network: openNetwork(world),
+      network: openPeerNetwork(world),
       settings: clusterSettings(shape.sizes),
       claimed: node => {
         this.#history.claimed(node)
         this.#fleet.claimed(node)
       },
-      refused: (_, error) => this.failed(error),
+      refused: (_, error) => this.world.fail(error),
       dismissed: (node, error) => this.#fleet.dismissed(node, error),
       processEnded: (machine, told) => {
         for (const ended of [...(machine.running?.clients ?? [])]) ended(told)
       },
-      failed: error => this.failed(error),
+      failed: error => this.world.fail(error),
       plant: plant ?? {}
     }
     const seeds = numbers.map(number => ({ host: `n${number}`, port: RPC_PORT }))
@@ -157,11 +137,11 @@ class ClusterSimulation {
     this.#clusterFaults = new ClusterFaults(world, this.#nodes, this.#clients.network)
     this.#fleet = new Fleet({ site, nodes: this.#nodes, admin: this.#admin, history: this.#history })
     const kinds = [...this.#faults.kinds, ...this.#clusterFaults.kinds, ...this.#fleet.kinds]
-    this.#swarm = new Swarm(world, kinds, without)
+    this.swarm = new Swarm(world, kinds, without)
   }
 
   async run(): Promise<void> {
-    const world = this.#world
+    const world = this.world
     for (const node of this.#nodes) world.schedule(this.#random.exponential(100), () => node.start())
     this.#look()
     this.#admin.start(() => this.#administer())
@@ -169,35 +149,22 @@ class ClusterSimulation {
       new Producer(this.#clients, `producer ${number}`, this.#valueBytes).run()
     for (let number = 1; number <= 2; number++) new Consumer(this.#clients, `consumer ${number}`).run()
     await world.runWithPromises(QUIET_MS)
-    this.#swarm.start()
+    this.swarm.start()
     await world.runWithPromises(this.#faultMs)
-    this.#swarm.stop()
+    this.swarm.stop()
     this.#faults.heal()
     this.#clusterFaults.heal()
     this.#fleet.heal()
     await new Recovery(this.#clients, this.#nodes, this.#admin, this.#fleet).run()
   }
 
-  failed(error: unknown): void {
-    this.#world.fail(error instanceof Error ? error : new Error(String(error)))
-  }
-
-  report(violation: Error | undefined): RunReport {
-    const { seed, nowMs, eventCount, trace } = this.#world
-    return {
-      seed,
-      simulatedMs: nowMs,
-      eventCount,
-      operationCount: this.#history.acknowledgedCount,
-      hash: trace.hash,
-      faults: Object.fromEntries(this.#swarm.counts),
-      violation: violation && { message: violation.message, stack: violation.stack ?? '' }
-    }
+  get operationCount(): number {
+    return this.#history.acknowledgedCount
   }
 
   /** Hands every shard that runs to the checkers, again and again. */
   #look(): void {
-    this.#world.schedule(LOOK_MS, () => {
+    this.world.schedule(LOOK_MS, () => {
       this.#look()
       for (const { shards } of this.#nodes) {
         for (const { running } of shards) {
@@ -219,19 +186,3 @@ class ClusterSimulation {
 }
 
 const firstTopics = ['first', 'second', 'third', 'fourth', 'fifth']
-
-const plainPath = { latencyMs: 0.2, jitterMs: 0.3 }
-
-function openNetwork(world: World): MemoryPeerNetwork {
-  const chance = world.random.of('network')
-  return new MemoryPeerNetwork({
-    scheduler: {
-      now: () => world.nowMs,
-      nextTurn: task => void world.schedule(0, task),
-      after: world.after.bind(world)
-    },
-    random: () => chance.fraction(),
-    path: plainPath,
-    overwriteHandled: true
-  })
-}

@@ -132,7 +132,7 @@ export class Recovery {
     let isDone = false
     work.then(
       () => (isDone = true),
-      (error: unknown) => this.#world.fail(error instanceof Error ? error : new Error(String(error)))
+      (error: unknown) => this.#world.fail(error)
     )
     while (!isDone) {
       if (this.#world.nowMs > endMs) this.#fail(`it takes longer than ${limitMs} ms until ${what}`)

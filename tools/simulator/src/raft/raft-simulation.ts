@@ -7,6 +7,7 @@
 import { openRaftNode, type HardState, type OpenRaftNode, type RaftConfig, type ReplicaId } from '@milena/raft'
 import type { Random } from '../world/random.ts'
 import type { RunReport } from '../world/run-report.ts'
+import { runSimulation, type RunOptions, type Simulation } from '../world/simulation.ts'
 import { Swarm } from '../world/swarm.ts'
 import { World } from '../world/world.ts'
 import { AcknowledgedIsDurable } from './checkers/acknowledged-is-durable.ts'
@@ -38,17 +39,6 @@ const PROPOSE_ATTEMPTS = 20
 /** Time in which a leader that is cut off must notice that it leads nobody: two long election timeouts, drifting clocks, sleep. */
 const ABANDONED_MS = 8000
 
-export interface RaftRunOptions {
-  readonly seed: number
-  /** Simulated seconds with faults. */
-  readonly seconds: number
-  /** Kinds of fault that are left out. */
-  readonly without?: readonly string[]
-  readonly print?: ((line: string) => void) | undefined
-  /** A planted bug. */
-  readonly plant?: RaftPlant | undefined
-}
-
 /** Where a planted bug may enter: between the simulation and what it tests, never in it. */
 export interface RaftPlant {
   readonly open?: (open: OpenRaftNode) => OpenRaftNode
@@ -58,20 +48,14 @@ export interface RaftPlant {
   readonly keepsIdentity?: boolean
 }
 
-/** Runs a seed; rejects nothing: a violation is in the report. */
-export function runRaft(options: RaftRunOptions): RunReport {
-  const run = new RaftSimulation(options)
-  let violation: Error | undefined
-  try {
-    run.run()
-  } catch (error) {
-    violation = error instanceof Error ? error : new Error(String(error))
-  }
-  return run.report(violation)
+/** Runs a seed; a violation is in the report. */
+export function runRaft(options: RunOptions<RaftPlant>): Promise<RunReport> {
+  return runSimulation(new RaftSimulation(options))
 }
 
-class RaftSimulation {
-  readonly #world: World
+class RaftSimulation implements Simulation {
+  readonly world: World
+  readonly swarm: Swarm
   readonly #random: Random
   readonly #faultMs: number
   readonly #machines: RaftMachine[]
@@ -79,11 +63,10 @@ class RaftSimulation {
   readonly #workload: RaftWorkload
   readonly #faults: RaftFaults
   readonly #pings: HostPings
-  readonly #swarm: Swarm
 
-  constructor({ seed, seconds, without, print, plant }: RaftRunOptions) {
+  constructor({ seed, seconds, without, print, plant }: RunOptions<RaftPlant>) {
     const world = new World({ seed, print })
-    this.#world = world
+    this.world = world
     this.#random = world.random.of('shape')
     this.#faultMs = seconds * 1000
     this.#observer = new Observer(world)
@@ -91,7 +74,7 @@ class RaftSimulation {
     const network = new RaftNetwork(
       world,
       (machine, parcel) => this.#machines[machine]?.receive(parcel),
-      fault => this.#swarm.count(fault)
+      fault => this.swarm.count(fault)
     )
     const site = this.#site(network, plant ?? {})
     const machineCount = this.#random.pick([1, 2, 3, 3, 3, 4, 5, 5, 6])
@@ -102,7 +85,7 @@ class RaftSimulation {
     this.#faults = new RaftFaults(world, this.#machines, network, this.#observer, this.#workload, {
       keepsIdentity: plant?.keepsIdentity ?? false
     })
-    this.#swarm = new Swarm(world, this.#faults.kinds, without)
+    this.swarm = new Swarm(world, this.#faults.kinds, without)
     const voters = this.#machines.slice(0, voterCount)
     for (const machine of voters) {
       machine.bootstrap({ kind: 'simple', voters: voters.map(({ id }) => id), learners: [] })
@@ -113,28 +96,19 @@ class RaftSimulation {
     for (const machine of this.#machines) machine.start()
     this.#pings.start()
     this.#workload.start()
-    this.#swarm.start()
-    this.#world.run(this.#faultMs)
-    this.#swarm.stop()
+    this.swarm.start()
+    this.world.run(this.#faultMs)
+    this.swarm.stop()
     this.#faults.heal()
-    this.#world.run(this.#faultMs + RECOVERY_MS)
+    this.world.run(this.#faultMs + RECOVERY_MS)
     this.#checkRecovered()
     this.#observer.finished()
     this.#checkReturningFollower()
     this.#checkAbandonedLeader()
   }
 
-  report(violation: Error | undefined): RunReport {
-    const { seed, nowMs, eventCount, trace } = this.#world
-    return {
-      seed,
-      simulatedMs: nowMs,
-      eventCount,
-      operationCount: this.#observer.committed.length,
-      hash: trace.hash,
-      faults: Object.fromEntries(this.#swarm.counts),
-      violation: violation && { message: violation.message, stack: violation.stack ?? '' }
-    }
+  get operationCount(): number {
+    return this.#observer.committed.length
   }
 
   #site(network: RaftNetwork, plant: RaftPlant): RaftSite {
@@ -154,7 +128,7 @@ class RaftSimulation {
     }
     const prefers = this.#random.chance(0.3)
     const config = (id: ReplicaId): RaftConfig => {
-      const chance = this.#world.random.of(`replica ${id}`)
+      const chance = this.world.random.of(`replica ${id}`)
       const settings = {
         ...shape,
         id,
@@ -164,7 +138,7 @@ class RaftSimulation {
       return plant.config?.(settings) ?? settings
     }
     return {
-      world: this.#world,
+      world: this.world,
       network,
       observer: this.#observer,
       open: plant.open?.(openRaftNode) ?? openRaftNode,
@@ -185,7 +159,7 @@ class RaftSimulation {
     for (let attempt = 0; attempt < PROPOSE_ATTEMPTS; attempt++) {
       const { leader } = this.#workload
       if (leader !== undefined && this.#workload.propose(leader, 1)) return true
-      this.#world.run(this.#world.nowMs + 100)
+      this.world.run(this.world.nowMs + 100)
     }
     return false
   }
@@ -195,21 +169,21 @@ class RaftSimulation {
     const { leader } = this.#workload
     const status = leader?.node
     if (leader === undefined || status === undefined)
-      return this.#world.violated('liveness', 'nobody leads after 10 s without faults')
+      return this.world.violated('liveness', 'nobody leads after 10 s without faults')
     // A change may have begun just now; it must end.
-    for (let round = 0; round < CATCH_UP_ROUNDS && this.#isJoint; round++) this.#world.run(this.#world.nowMs + 1000)
-    if (this.#isJoint) this.#world.violated('liveness', 'the membership stays joint')
+    for (let round = 0; round < CATCH_UP_ROUNDS && this.#isJoint; round++) this.world.run(this.world.nowMs + 1000)
+    if (this.#isJoint) this.world.violated('liveness', 'the membership stays joint')
     const before = this.#observer.committedIndex
-    if (!this.#proposeSoon()) this.#world.violated('liveness', 'leaders refuse proposals')
-    this.#world.run(this.#world.nowMs + 3000)
-    if (this.#observer.committedIndex <= before) this.#world.violated('liveness', `nothing commits after ${before}`)
+    if (!this.#proposeSoon()) this.world.violated('liveness', 'leaders refuse proposals')
+    this.world.run(this.world.nowMs + 3000)
+    if (this.#observer.committedIndex <= before) this.world.violated('liveness', `nothing commits after ${before}`)
     // Small windows make catching up slow; it may take longer than everything else.
     for (
       let round = 0;
       round < CATCH_UP_ROUNDS && !this.#machines.every(other => other.appliedIndex >= before);
       round++
     ) {
-      this.#world.run(this.#world.nowMs + 1000)
+      this.world.run(this.world.nowMs + 1000)
     }
     for (const machine of this.#machines) this.#checkCaughtUp(machine, before)
   }
@@ -219,13 +193,10 @@ class RaftSimulation {
     if (membership?.kind !== 'simple') return
     if (!membership.voters.includes(machine.id) && !membership.learners.includes(machine.id)) return
     if (machine.appliedIndex < committed) {
-      this.#world.violated('liveness', `replica ${machine.id} is at ${machine.appliedIndex}, committed is ${committed}`)
+      this.world.violated('liveness', `replica ${machine.id} is at ${machine.appliedIndex}, committed is ${committed}`)
     }
     if (machine.durable.damaged.size > 0) {
-      this.#world.violated(
-        'liveness',
-        `replica ${machine.id} still has ${machine.durable.damaged.size} damaged entries`
-      )
+      this.world.violated('liveness', `replica ${machine.id} still has ${machine.durable.damaged.size} damaged entries`)
     }
   }
 
@@ -243,10 +214,10 @@ class RaftSimulation {
     const present = this.#machines.filter(machine => machine !== follower && membership.voters.includes(machine.id))
     if (present.length * 2 <= membership.voters.length) return
     this.#faults.isolate(follower, 6000)
-    this.#world.run(this.#world.nowMs + 9000)
+    this.world.run(this.world.nowMs + 9000)
     const after = this.#workload.leader
     if (after !== leader || leader.node?.term !== term) {
-      this.#world.violated(
+      this.world.violated(
         'stable-leadership',
         `replica ${follower.id} returns, and ${leader.id} of term ${term} leads no more`
       )
@@ -260,9 +231,9 @@ class RaftSimulation {
     if (leader === undefined || membership?.kind !== 'simple' || !this.#workload.isSettled) return
     if (membership.voters.length < 2 || !membership.voters.includes(leader.id)) return
     this.#faults.isolate(leader, ABANDONED_MS + 1000)
-    this.#world.run(this.#world.nowMs + ABANDONED_MS)
+    this.world.run(this.world.nowMs + ABANDONED_MS)
     if (leader.node?.roleKind === 'leader') {
-      this.#world.violated('abandoned-leader', `replica ${leader.id} leads on, ${ABANDONED_MS} ms after it was cut off`)
+      this.world.violated('abandoned-leader', `replica ${leader.id} leads on, ${ABANDONED_MS} ms after it was cut off`)
     }
   }
 }

@@ -2,13 +2,15 @@
  * One run at the replication level: machines with a store and a replica host each, a few replicated logs, clients, faults of
  * processes, disks and network; then a phase in which everything works and must. All from one seed, all production code.
  */
-import { MemoryPeerNetwork, type PeerAddress } from '@milena/shard-scheduler'
+import type { MemoryPeerNetwork, PeerAddress } from '@milena/shard-scheduler'
 import type { Disk, LogStore, StateBackend } from '@milena/storage-engine'
 import type { MemoryStateDevice } from '@milena/storage-engine/testing'
 import { MachineFaults } from '../machine/machine-faults.ts'
 import { Machine } from '../machine/machine.ts'
+import { openPeerNetwork, plainPath } from '../machine/peer-links.ts'
 import type { Random } from '../world/random.ts'
 import type { RunReport } from '../world/run-report.ts'
+import { runSimulation, type RunOptions, type Simulation } from '../world/simulation.ts'
 import { Swarm } from '../world/swarm.ts'
 import { World } from '../world/world.ts'
 import { AcknowledgedIsKept } from './checkers/acknowledged-is-kept.ts'
@@ -29,16 +31,6 @@ import { ReplicationObserver, type LiveReplica } from './replication-observer.ts
 /** Time in which everything must work again after the last fault. */
 const RECOVERY_MS = 10_000
 
-export interface ReplicationRunOptions {
-  readonly seed: number
-  /** Simulated seconds with faults. */
-  readonly seconds: number
-  /** Kinds of fault that are left out. */
-  readonly without?: readonly string[]
-  readonly print?: ((line: string) => void) | undefined
-  readonly plant?: ReplicationPlant | undefined
-}
-
 /** Where a planted bug may enter. */
 export interface ReplicationPlant {
   readonly wrapStore?: (store: LogStore) => LogStore
@@ -49,23 +41,13 @@ export interface ReplicationPlant {
 }
 
 /** Runs a seed; a violation is in the report. */
-export async function runReplication(options: ReplicationRunOptions): Promise<RunReport> {
-  const run = new ReplicationSimulation(options)
-  const unhandled = (error: unknown): void => run.failed(error)
-  process.on('unhandledRejection', unhandled)
-  let violation: Error | undefined
-  try {
-    await run.run()
-  } catch (error) {
-    violation = error instanceof Error ? error : new Error(String(error))
-  } finally {
-    process.off('unhandledRejection', unhandled)
-  }
-  return run.report(violation)
+export function runReplication(options: RunOptions<ReplicationPlant>): Promise<RunReport> {
+  return runSimulation(new ReplicationSimulation(options))
 }
 
-class ReplicationSimulation {
-  readonly #world: World
+class ReplicationSimulation implements Simulation {
+  readonly world: World
+  readonly swarm: Swarm
   readonly #random: Random
   readonly #faultMs: number
   readonly #machines: Machine<ReplicaProcess>[]
@@ -73,28 +55,15 @@ class ReplicationSimulation {
   readonly #observer: ReplicationObserver
   readonly #clients: ReplicationClients
   readonly #faults: MachineFaults<Machine<ReplicaProcess>>
-  readonly #swarm: Swarm
   readonly #network: MemoryPeerNetwork
   readonly #newcomers = new Set<number>()
 
-  constructor({ seed, seconds, without, print, plant }: ReplicationRunOptions) {
+  constructor({ seed, seconds, without, print, plant }: RunOptions<ReplicationPlant>) {
     const world = new World({ seed, print })
-    this.#world = world
+    this.world = world
     this.#random = world.random.of('shape')
     this.#faultMs = seconds * 1000
-    const chance = world.random.of('network')
-    const plainPath = { latencyMs: 0.2, jitterMs: 0.3 }
-    const clock = {
-      now: () => world.nowMs,
-      nextTurn: (task: () => void) => void world.schedule(0, task),
-      after: world.after.bind(world)
-    }
-    this.#network = new MemoryPeerNetwork({
-      scheduler: clock,
-      random: () => chance.fraction(),
-      path: plainPath,
-      overwriteHandled: true
-    })
+    this.#network = openPeerNetwork(world)
     const machineCount = this.#random.pick([1, 3, 3, 3, 3, 5])
     const numbers = Array.from({ length: machineCount }, (_, at) => at + 1)
     this.#plans = this.#planGroups(numbers)
@@ -142,39 +111,25 @@ class ReplicationSimulation {
         if (plant?.trustsNewDisks !== true) this.#newcomers.add(machine.number)
       }
     })
-    this.#swarm = new Swarm(world, this.#faults.kinds, without)
+    this.swarm = new Swarm(world, this.#faults.kinds, without)
   }
 
   async run(): Promise<void> {
-    const world = this.#world
+    const world = this.world
     for (const machine of this.#machines) machine.start()
     this.#clients.start()
     await world.runWithPromises(2000)
-    this.#swarm.start()
+    this.swarm.start()
     await world.runWithPromises(this.#faultMs)
-    this.#swarm.stop()
+    this.swarm.stop()
     this.#faults.heal()
     await world.runWithPromises(this.#faultMs + RECOVERY_MS)
     await this.#checkRecovered()
     await this.#finish()
   }
 
-  failed(error: unknown): void {
-    const failure = error instanceof Error ? error : new Error(String(error))
-    this.#world.fail(failure)
-  }
-
-  report(violation: Error | undefined): RunReport {
-    const { seed, nowMs, eventCount, trace } = this.#world
-    return {
-      seed,
-      simulatedMs: nowMs,
-      eventCount,
-      operationCount: this.#clients.acknowledgedCount,
-      hash: trace.hash,
-      faults: Object.fromEntries(this.#swarm.counts),
-      violation: violation && { message: violation.message, stack: violation.stack ?? '' }
-    }
+  get operationCount(): number {
+    return this.#clients.acknowledgedCount
   }
 
   #planGroups(numbers: readonly number[]): GroupPlan[] {
@@ -189,7 +144,7 @@ class ReplicationSimulation {
 
   #machine(number: number, site: ReplicationSite): Machine<ReplicaProcess> {
     const machine: Machine<ReplicaProcess> = new Machine<ReplicaProcess>({
-      world: this.#world,
+      world: this.world,
       number,
       boot: parts => bootReplicaProcess(site, machine, parts),
       ended: (_, told) => {
@@ -198,7 +153,7 @@ class ReplicationSimulation {
         else this.#network.powerOff(brokerId)
       },
       bootFailed: (_, error) => {
-        if (!machine.diskIsSuspect) this.failed(error)
+        if (!machine.diskIsSuspect) this.world.fail(error)
       }
     })
     return machine
@@ -206,7 +161,7 @@ class ReplicationSimulation {
 
   /** Faults are over: every log has a leader that takes writes, and every replica has everything. */
   async #checkRecovered(): Promise<void> {
-    const world: World = this.#world
+    const world: World = this.world
     const before = new Map<string, number>()
     for (const { name } of this.#plans) {
       const history = this.#observer.history(name)
@@ -230,7 +185,7 @@ class ReplicationSimulation {
   }
 
   #traceGroups(): void {
-    const { trace } = this.#world
+    const { trace } = this.world
     if (!trace.printing) return
     for (const machine of this.#machines) {
       trace.line(machine.name, 'links', [...(machine.running?.network.reachable ?? [])].join(', '))
@@ -262,9 +217,9 @@ class ReplicationSimulation {
     let isDone = false
     const done = this.#observer.finished(replicas).then(
       () => (isDone = true),
-      (error: unknown) => this.failed(error)
+      (error: unknown) => this.world.fail(error)
     )
-    while (!isDone) await this.#world.runWithPromises(this.#world.nowMs + 100)
+    while (!isDone) await this.world.runWithPromises(this.world.nowMs + 100)
     await done
   }
 }

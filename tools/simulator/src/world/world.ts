@@ -2,7 +2,7 @@
  * A world with its own time: a heap of events, a seed, a trace. Time jumps from event to event, so an hour takes as long as
  * its events do. Everything in it runs in one thread, in an order that only the seed decides.
  *
- * Code under test sees time through `Scheduler` and `Clock` (clocks.ts). Where it uses promises, all of an event's promise
+ * Code under test sees time through `Scheduler` and `Clock`. Where it uses promises, all of an event's promise
  * jobs run before the next event (`runWithPromises`): each event has a turn of Node's loop to itself. Turns are asked for in
  * blocks, because Node runs promise jobs between the callbacks of one block too, and a block costs one round of the loop.
  */
@@ -59,8 +59,8 @@ export class World {
   }
 
   /** Ends the run: for failures that come up outside of an event, such as rejections that nobody handles. The first one counts. */
-  fail(error: Error): void {
-    this.#failure ??= error
+  fail(error: unknown): void {
+    this.#failure ??= error instanceof Error ? error : new Error(String(error))
   }
 
   /** Runs events until `untilMs`, without turns for promises. Throws what an event throws. */
@@ -80,7 +80,7 @@ export class World {
         try {
           this.#runNext()
         } catch (error) {
-          this.fail(error instanceof Error ? error : new Error(String(error)))
+          this.fail(error)
         }
       }
       const block = (): void => {

@@ -136,18 +136,10 @@ export class Group implements ReplicatedLog {
     this.sync()
     const width = batchHeader.lastOffsetDelta(batch, 0) + 1
     const outcome = node.propose([{ payload: batch, width, bytes: batch.length }])
-    switch (outcome.kind) {
-      case 'accepted':
-        this.perform(outcome.effects)
-        return PROPOSED
-      case 'overloaded':
-        return OVERLOADED
-      case 'notLeader':
-        return { kind: 'notLeader', leader: this.leader }
-      case 'transferring':
-      case 'conflict':
-        return OVERLOADED
-    }
+    if (outcome.kind === 'notLeader') return { kind: 'notLeader', leader: this.leader }
+    if (outcome.kind !== 'accepted') return OVERLOADED
+    this.perform(outcome.effects)
+    return PROPOSED
   }
 
   async whenWritable(bytes: number): Promise<void> {

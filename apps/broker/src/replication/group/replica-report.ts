@@ -46,7 +46,7 @@ function reportOf(
   return {
     brokerId: self,
     replica,
-    state: failed ? 'failed' : isOutside(membership, replica) ? 'void' : writes.isSettled ? 'sound' : 'writing',
+    state: failed ? 'failed' : stateOf(group),
     role,
     follows,
     term: node.term,
@@ -59,6 +59,11 @@ function reportOf(
     damaged,
     recovery
   }
+}
+
+function stateOf({ node, writes, replica }: ReportedGroup): 'sound' | 'writing' | 'void' {
+  if (isOutside(node.membership, replica)) return 'void'
+  return writes.isSettled ? 'sound' : 'writing'
 }
 
 /** Tells those of these groups of which the store cannot read something. */

@@ -15,7 +15,7 @@ import type { Scheduler } from '@milena/shard-scheduler'
 import { StoreError, type LogOffer, type LogStore } from '@milena/storage-engine'
 import type { BrokerId, GroupRequest, OfferOutcome, ReplicaOffer } from '../contract.ts'
 import type { GroupWrites } from '../group/group-writes.ts'
-import type { ReplicationLog } from '../host-options.ts'
+import type { ReplicationLog } from '../host/host-options.ts'
 import {
   decodeMarks,
   encodeMarks,

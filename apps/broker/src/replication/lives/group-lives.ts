@@ -7,11 +7,11 @@
  * One change of life at a time and group. A crash in between finds the former life or the next one.
  */
 import type { GroupRecovery, GroupRequest } from '../contract.ts'
-import type { ReplicationLog } from '../host-options.ts'
-import { encodeRecovery, recoveryKey } from '../kept/group-state.ts'
-import type { StateWriter } from '../kept/state-writer.ts'
 import type { GroupParts } from '../group/group-host.ts'
 import type { Group } from '../group/group.ts'
+import type { ReplicationLog } from '../host/host-options.ts'
+import { encodeRecovery, recoveryKey } from '../kept/group-state.ts'
+import type { StateWriter } from '../kept/state-writer.ts'
 import { stateOfNewLife } from './open-groups.ts'
 
 export interface GroupLivesOptions {

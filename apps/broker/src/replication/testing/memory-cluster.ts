@@ -19,7 +19,7 @@ import {
 import { BatchBuilder, batchHeader, iterateRecords } from '@milena/wire-protocol'
 import { batchFormat } from '../../partitions/batch-format.ts'
 import type { BrokerId, GroupListener, GroupRequest, ProposeOutcome, ReplicaHost, ReplicatedLog } from '../contract.ts'
-import { openReplicaHost, type ReplicaHostOptions } from '../host.ts'
+import { openReplicaHost, type ReplicaHostOptions } from '../host/host.ts'
 
 export const logOptions = { segmentBytes: 1 << 20, indexIntervalBytes: 4096, segmentMs: Number.MAX_SAFE_INTEGER }
 

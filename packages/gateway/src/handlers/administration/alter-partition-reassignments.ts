@@ -11,8 +11,8 @@ import {
   type ResponseInput
 } from '@milena/wire-protocol'
 import type { Handler } from '../../handler.ts'
-import { groupByTopic } from '../../partition-results.ts'
 import type { AdministrationPort, ReassignmentRequest } from '../../ports.ts'
+import { groupByTopic } from '../answers/partition-results.ts'
 
 type Request = RequestOf<typeof apis.alterPartitionReassignments>
 type Response = ResponseInput<typeof apis.alterPartitionReassignments>

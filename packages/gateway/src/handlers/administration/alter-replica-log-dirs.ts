@@ -5,8 +5,8 @@
  */
 import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput } from '@milena/wire-protocol'
 import type { Handler, RequestContext } from '../../handler.ts'
-import { groupByTopic } from '../../partition-results.ts'
 import type { LogDirsPort, LogDirView, TopicPartition } from '../../ports.ts'
+import { groupByTopic } from '../answers/partition-results.ts'
 
 type Request = RequestOf<typeof apis.alterReplicaLogDirs>
 type Response = ResponseInput<typeof apis.alterReplicaLogDirs>

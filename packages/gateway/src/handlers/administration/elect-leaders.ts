@@ -8,8 +8,8 @@ import {
   type ResponseInput
 } from '@milena/wire-protocol'
 import type { Handler } from '../../handler.ts'
-import { groupByTopic } from '../../partition-results.ts'
 import type { AdministrationPort, ElectionKind } from '../../ports.ts'
+import { groupByTopic } from '../answers/partition-results.ts'
 
 type Request = RequestOf<typeof apis.electLeaders>
 type Response = ResponseInput<typeof apis.electLeaders>

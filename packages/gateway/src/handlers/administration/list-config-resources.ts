@@ -5,8 +5,8 @@
  */
 import { apis, errorCode, type RequestOf, type ResponseInput } from '@milena/wire-protocol'
 import type { Handler, RequestContext } from '../../handler.ts'
-import { livingBrokers } from '../../living-brokers.ts'
 import type { ConfigResourceType } from '../../ports.ts'
+import { livingBrokers } from '../answers/living-brokers.ts'
 import { configResourceTypes } from './config-resources.ts'
 
 type Request = RequestOf<typeof apis.listConfigResources>

@@ -8,8 +8,8 @@ import {
   type ResponseInput
 } from '@milena/wire-protocol'
 import type { Handler } from '../../handler.ts'
-import { groupByTopic } from '../../partition-results.ts'
 import type { AdministrationPort } from '../../ports.ts'
+import { groupByTopic } from '../answers/partition-results.ts'
 
 type Request = RequestOf<typeof apis.listPartitionReassignments>
 type Response = ResponseInput<typeof apis.listPartitionReassignments>

@@ -28,7 +28,7 @@ import {
 } from '../checkpoint.ts'
 import type { Committer } from '../commit.ts'
 import { foldBytesMax, type Destager } from '../destage.ts'
-import { checkLogName } from '../catalog.ts'
+import { checkLogName } from '../recovery/catalog.ts'
 import { linkIfThere } from './offers.ts'
 import { StoreLog, type LogHost } from '../store-log.ts'
 
@@ -110,7 +110,9 @@ export class Adoption {
     await engineState.put(arrivingPrefix + name, Uint8Array.of(1))
     const segments = restoreSegments(directory, offer, this.#parts.clock.now())
     const number = destager.nextLogNumber++
-    const log = new StoreLog(this.#host, name, number, directory, { ...options }, fold, segments, offer.startOffset)
+    const { startOffset } = offer
+    const birth = { name, number, directory, options: { ...options }, fold, segments, startOffset }
+    const log = new StoreLog(this.#host, birth)
     try {
       await this.#link(offer, directory)
       await this.#replay(log, offer)
@@ -170,8 +172,8 @@ export class Adoption {
     for (const segment of log.segments.slice(0, -1))
       changes.set(segmentKey(log.number, segment.baseOffset), encodeJson(describe(segment)))
     this.#describeFold(log, changes)
-    const { active, endPosition, endOffset, startOffset } = log
-    describeLog(log, active, endPosition, endOffset, startOffset, committer.issuedSequence, changes)
+    const { active, endPosition: position, endOffset, startOffset } = log
+    describeLog(log, { active, position, endOffset, startOffset, sequence: committer.issuedSequence }, changes)
     changes.set(storeKey, encodeJson({ ...destager.lastStored, nextLogNumber: destager.nextLogNumber }))
     await engineState.putAll(changes, { state: hostState, changes: hostChanges })
   }
