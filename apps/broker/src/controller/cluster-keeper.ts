@@ -129,8 +129,15 @@ export class ClusterKeeper {
       if ([...log.state.replicaCounts.keys()].some(id => nodeOf(id) === nodeId)) continue
       // Whoever is told that a node has left may switch off the next one.
       if (this.#needsForQuorum(nodeId)) continue
-      await controller.commit('remove-node', () => ({ type: 'remove-node', version: 1, nodeId }))
-      logger.info({ nodeId }, 'node removed: it has no replicas left')
+      // It may have been asked to stay since.
+      const from = ['decommissioning'] as const
+      const { refused } = await controller.commit('remove-node', () => ({
+        type: 'remove-node',
+        version: 1,
+        nodeId,
+        from
+      }))
+      if (refused === undefined) logger.info({ nodeId }, 'node removed: it has no replicas left')
     }
   }
 

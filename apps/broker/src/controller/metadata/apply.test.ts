@@ -161,6 +161,13 @@ describe('the nodes of a cluster', () => {
     expect(without.nextNodeId).toBe(3)
   })
 
+  it('are not removed when they were asked to stay after their removal was decided', () => {
+    const remove: Command = { type: 'remove-node', version: 1, nodeId: 1, from: ['decommissioning'] }
+    expect(refusal(remove)).toBe('other-mode')
+    const leaving = apply(state, { type: 'set-node-mode', version: 1, nodeId: 1, mode: 'decommissioning' }).state
+    expect([...apply(leaving, remove).state.nodes.keys()]).toEqual([0, 2])
+  })
+
   it('are given a mode only when they are in one of those that it may follow, and one at a time goes into maintenance', () => {
     const set = (nodeId: number, mode: NodeMode, from?: readonly NodeMode[]): Command => {
       return { type: 'set-node-mode', version: 1, nodeId, mode, ...(from && { from }) }

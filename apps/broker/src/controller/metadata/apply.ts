@@ -49,7 +49,7 @@ function change(state: ClusterState, command: Command): Step {
     case 'set-node-mode':
       return setNodeMode(state, command)
     case 'remove-node':
-      return removeNode(state, command.nodeId)
+      return removeNode(state, command)
     case 'create-topics':
       return createTopics(state, command.topics)
     case 'create-partitions':
@@ -127,8 +127,10 @@ function setNodeMode(state: ClusterState, { type, nodeId, mode, from }: CommandO
   return { state: { ...state, nodes }, result: { type } }
 }
 
-function removeNode(state: ClusterState, nodeId: number): Step {
-  if (!state.nodes.has(nodeId)) return refuse(state, 'remove-node', 'unknown-node')
+function removeNode(state: ClusterState, { nodeId, from }: CommandOf<'remove-node'>): Step {
+  const known = state.nodes.get(nodeId)
+  if (known === undefined) return refuse(state, 'remove-node', 'unknown-node')
+  if (from?.includes(known.mode) === false) return refuse(state, 'remove-node', 'other-mode')
   for (const brokerId of state.replicaCounts.keys()) {
     if (nodeOf(brokerId) === nodeId) return refuse(state, 'remove-node', 'has-replicas')
   }

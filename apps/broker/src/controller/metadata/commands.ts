@@ -64,8 +64,13 @@ export type Command =
       readonly mode: NodeMode
       readonly from?: readonly NodeMode[]
     }
-  /** Takes a node off the list; refused while it has replicas. */
-  | { readonly type: 'remove-node'; readonly version: 1; readonly nodeId: number }
+  /** Takes a node off the list; refused while it has replicas, and in a mode that is not in `from` (absent: any). */
+  | {
+      readonly type: 'remove-node'
+      readonly version: 1
+      readonly nodeId: number
+      readonly from?: readonly NodeMode[]
+    }
   | { readonly type: 'create-topics'; readonly version: 1; readonly topics: readonly TopicState[] }
   /** Adds partitions behind the existing ones, of which there must be `from`. */
   | {
