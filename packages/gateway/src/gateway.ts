@@ -18,6 +18,7 @@ import { HandlerTable } from './handlers/table.ts'
 import type { GatewayHost } from './ports.ts'
 import { DRAIN_MS, type GatewaySettings, gatewaySettings } from './settings.ts'
 
+/** What a gateway is made of. */
 export interface GatewayOptions {
   readonly host: GatewayHost
   /** What differs from `defaultSettings`. */
@@ -25,6 +26,7 @@ export interface GatewayOptions {
   readonly listeners: readonly ListenerOptions[]
 }
 
+/** Counts since the start, and what is open now. */
 export interface GatewayStats {
   readonly connectionCount: number
   readonly connectionsAccepted: number
@@ -44,6 +46,7 @@ export interface GatewayStats {
   readonly fetchSessionPartitionCount: number
 }
 
+/** Listeners and their connections. Made by `createGateway`; listens when told to. */
 export interface Gateway {
   /** Binds every listener, in order. Rejects, with none left open, when one cannot be bound. */
   listen(): Promise<readonly BoundAddress[]>

@@ -22,8 +22,10 @@ import type { GatewaySettings } from './settings.ts'
 
 /** An answer that is none: `noResponse` for acks=0, `closeConnection` where Kafka hangs up. */
 export const noResponse = Symbol('no response')
+/** Outcome of a handler: no answer, the connection ends. */
 export const closeConnection = Symbol('close connection')
 
+/** What a handler makes of a request. */
 export type Outcome<A extends Api> = ResponseInput<A> | typeof noResponse | typeof closeConnection
 
 /** What the handlers of one gateway share. */
@@ -59,6 +61,7 @@ export interface Waiting {
   hurry(): void
 }
 
+/** The behaviour of one API. */
 export interface Handler<A extends Api = Api> {
   readonly api: A
   /** Versions that ApiVersions lists. */

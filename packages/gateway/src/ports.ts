@@ -18,13 +18,16 @@ export type * from './ports/administration.ts'
 export type * from './ports/cluster.ts'
 export type * from './ports/partition.ts'
 
+/** Where ids for idempotent producers come from (InitProducerId). */
 export interface ProducerIdsPort {
   /** A producer id never given out before, by any broker of the cluster. Refused when nobody could be asked in time. */
   allocate(): Promise<{ readonly producerId: bigint } | { readonly error: ErrorName }>
 }
 
+/** What a coordinator is for: Kafka's key types of FindCoordinator. */
 export type CoordinatorKind = 'group' | 'transaction' | 'share'
 
+/** Who coordinates a group or a transaction. `key`: its id. Refused where the host has no such coordinators. */
 export interface CoordinatorsPort {
   find(
     kind: CoordinatorKind,
@@ -38,6 +41,7 @@ export interface AdmissionPort {
   whenOpen(): Promise<void>
 }
 
+/** The gateway's time and timers. */
 export interface ClockPort {
   /** Wall clock, ms since the epoch. */
   now(): number
@@ -61,6 +65,7 @@ export interface ConnectionLimits {
   readonly maxConnectionsPerIp: number
 }
 
+/** All that a gateway needs of whoever composes it. */
 export interface GatewayHost {
   /** Broker id of this shard. */
   readonly brokerId: number

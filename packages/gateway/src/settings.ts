@@ -39,6 +39,7 @@ export interface GatewaySettings {
   readonly receive: 'static' | 'events'
 }
 
+/** What holds for every setting that is not given. */
 export const defaultSettings: GatewaySettings = {
   requestBytesMax: 104_857_600,
   queuedRequestBytesMax: 128 * 1024 * 1024,

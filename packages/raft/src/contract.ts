@@ -15,6 +15,7 @@ import type { EntryId, HardState, Index, IndexRange, RecoveredLog, Term } from '
 import type { Membership, ReplicaId } from './membership.ts'
 import type { Message } from './messages.ts'
 
+/** What a replica is told once, when it is opened. */
 export interface RaftConfig {
   /** This replica. */
   readonly id: ReplicaId
@@ -85,6 +86,7 @@ export type Progress = ProgressCommon &
       }
   )
 
+/** What a leader knows of any follower. */
 export interface ProgressCommon {
   /** Highest entry that the follower is known to hold durably. */
   readonly matchIndex: Index
@@ -92,6 +94,7 @@ export interface ProgressCommon {
   readonly active: boolean
 }
 
+/** What a replica is at the moment. */
 export type Role =
   | { readonly kind: 'follower'; readonly leader: ReplicaId | undefined }
   | { readonly kind: 'preCandidate' }
@@ -104,6 +107,7 @@ export type Role =
       readonly transferTarget: ReplicaId | undefined
     }
 
+/** A replica as people and metrics see it. */
 export interface RaftStatus {
   readonly id: ReplicaId
   readonly term: Term
@@ -138,6 +142,7 @@ export interface Proposal<Payload> {
   readonly bytes: number
 }
 
+/** One replica of a group. Every input returns the effects that its host must carry out, in order. */
 export interface RaftNode<Payload> {
   /** A view that always shows the present; reading `role` of a leader builds objects, the rest does not. */
   readonly status: RaftStatus

@@ -18,6 +18,7 @@ import type { Message } from './messages.ts'
 /** Why a read or a transfer did not come about. */
 export type GiveUpReason = 'notLeader' | 'timedOut' | 'targetLost'
 
+/** Something that the host of a replica must do. */
 export type Effect<Payload> =
   /** Write; report `hardStateSaved(revision)` once durable. A later one replaces an earlier one that is not written yet. */
   | { readonly kind: 'saveHardState'; readonly revision: number; readonly hardState: HardState }

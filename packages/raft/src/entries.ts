@@ -33,6 +33,7 @@ export interface IndexRange {
   readonly end: Index
 }
 
+/** One entry of the log. */
 export type Entry<Payload> =
   | (EntryId & {
       readonly kind: 'data'

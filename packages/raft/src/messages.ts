@@ -24,6 +24,7 @@ export interface PreVote extends Envelope {
   readonly last: EntryId
 }
 
+/** Whether a vote would be given. */
 export interface PreVoteResponse extends Envelope {
   readonly kind: 'preVoteResponse'
   readonly granted: boolean
@@ -75,6 +76,7 @@ export interface Heartbeat extends Envelope {
   readonly quiesce: boolean
 }
 
+/** The answer to a heartbeat; `readSequence` as in the heartbeat. */
 export interface HeartbeatResponse extends Envelope {
   readonly kind: 'heartbeatResponse'
   readonly readSequence: number
@@ -107,6 +109,7 @@ export interface ReadIndex extends Envelope {
   readonly request: number
 }
 
+/** The answer to a follower that wants to read. */
 export type ReadIndexResponse = Envelope &
   (
     | { readonly kind: 'readIndexResponse'; readonly request: number; readonly result: 'ready'; readonly index: Index }
@@ -128,6 +131,7 @@ export interface RepairResponse<Payload> extends Envelope {
   readonly entries: readonly Entry<Payload>[]
 }
 
+/** Everything that replicas of a group send each other. */
 export type Message<Payload> =
   | PreVote
   | PreVoteResponse

@@ -34,6 +34,7 @@ export interface SurvivorReport {
   readonly membership: Membership
 }
 
+/** What can be done for a group that lost replicas. */
 export type RecoveryPlan =
   /** Enough are left to elect a leader. */
   | { readonly kind: 'quorum' }

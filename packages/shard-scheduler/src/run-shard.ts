@@ -47,6 +47,7 @@ export interface ShardService {
   status?(): unknown
 }
 
+/** An application's part of a shard: resolves when it serves, rejects when it cannot. */
 export type ShardMain<Config> = (context: ShardContext<Config>) => Promise<ShardService>
 
 /**

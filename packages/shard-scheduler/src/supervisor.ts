@@ -30,6 +30,7 @@ export interface SchedulerLog {
   error(fields: object, message: string): void
 }
 
+/** Which shards are to run, and how. */
 export interface ShardsOptions {
   /** Processes to run, at least 1. */
   readonly shardCount: number

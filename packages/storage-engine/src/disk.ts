@@ -29,6 +29,7 @@ export interface AlignedBuffer {
   release(): void
 }
 
+/** How a file is opened. */
 export interface OpenOptions {
   /** `read`: must exist. `write`: read and write, must exist. `create`: read and write, made when missing. */
   readonly mode: 'read' | 'write' | 'create'
@@ -41,6 +42,7 @@ export interface OpenOptions {
   readonly durable: boolean
 }
 
+/** An open file. */
 export interface DiskFile {
   readonly path: string
   /** Reads up to `buffer.length` bytes at `position`; fewer only at the end of the file. Resolves to the count. */
@@ -61,6 +63,7 @@ export interface DiskFile {
   close(): Promise<void>
 }
 
+/** A file system, as far as the store needs it. */
 export interface Disk {
   readonly kind: 'io_uring' | 'threads' | 'memory'
   /** Bytes; a power of two, at least 512, at most 4096. */

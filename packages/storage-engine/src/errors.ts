@@ -15,6 +15,7 @@ export class DiskError extends Error {
   }
 }
 
+/** Why the store refused; see `StoreError`. */
 export type StoreErrorCode =
   | 'OUT_OF_RANGE'
   | 'CORRUPT'

@@ -68,6 +68,7 @@ export interface LogFold {
   replay(entry: Uint8Array): void
 }
 
+/** How a log is cut into segments. */
 export interface LogOptions {
   /** Bytes after which a segment is sealed and the next begins (Kafka: segment.bytes). May be changed while open. */
   segmentBytes: number
@@ -88,12 +89,14 @@ export interface ReadResult {
   release(): void
 }
 
+/** An entry that a lookup found. */
 export interface EntryLocation {
   readonly baseOffset: number
   readonly lastOffset: number
   readonly maxTimestamp: bigint
 }
 
+/** One log of a store. */
 export interface Log {
   readonly name: string
   /** First offset that can be read. */
@@ -155,6 +158,7 @@ export interface StateStore {
   close(): Promise<void>
 }
 
+/** How a store is. */
 export interface StoreStatus {
   readonly state: 'open' | 'no-space' | 'failed' | 'closed'
   readonly journalBytesLive: number
@@ -206,6 +210,7 @@ export interface LogOffer {
   readonly fold?: { readonly offset: number; readonly snapshot: string }
 }
 
+/** A store: logs behind one journal, and a small state. */
 export interface LogStore {
   readonly state: StateStore
   /** Why the store failed, once it did. */

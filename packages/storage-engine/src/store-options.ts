@@ -39,6 +39,7 @@ export interface StateBackend {
   close(): Promise<void>
 }
 
+/** Sizes and times of a store. */
 export interface StoreSettings {
   /** Bytes of page memory: tail caches, read buffers and journal frame together. At least 2 MiB. Default 64 MiB. */
   memoryBytes: number
@@ -66,6 +67,7 @@ export interface StoreSettings {
   openFilesMax: number
 }
 
+/** What holds for every setting that is not given. */
 export const defaultStoreSettings: StoreSettings = {
   memoryBytes: 64 << 20,
   journalBytes: 64 << 20,
@@ -81,6 +83,7 @@ export const defaultStoreSettings: StoreSettings = {
   openFilesMax: 512
 }
 
+/** What a store takes from the world. */
 export interface StoreOptions {
   readonly disk: Disk
   /** Folder of this shard's store; made when missing. One store at a time may use it. */

@@ -29,9 +29,11 @@ export const VERSION_MAX = 32767
 /** The uuid that means "none": sixteen zero bytes. */
 export const ZERO_UUID = 'AAAAAAAAAAAAAAAAAAAAAA'
 
+/** Kafka's types that have no parts. */
 export type PrimitiveType =
   'bool' | 'int8' | 'int16' | 'uint16' | 'int32' | 'int64' | 'float64' | 'string' | 'uuid' | 'bytes' | 'records'
 
+/** Every type that a field can have. */
 export type FieldType = PrimitiveType | 'array' | 'struct'
 
 /** Fields by name, in wire order. */

@@ -133,8 +133,11 @@ export interface ControllerRequests {
   readonly describeQuorum: { readonly request: object; readonly answer: QuorumView }
 }
 
+/** What the controller can be asked for. */
 export type RequestName = keyof ControllerRequests
+/** The request of a name. */
 export type RequestOf<N extends RequestName> = ControllerRequests[N]['request']
+/** The answer to it. */
 export type AnswerOf<N extends RequestName> = ControllerRequests[N]['answer']
 
 /** A request on its way. */

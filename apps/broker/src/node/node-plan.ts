@@ -75,6 +75,7 @@ export function planAdvertising(settings: BrokerSettings, routeTable: string): A
   return { advertised, gateway: address === undefined ? undefined : { address, host } }
 }
 
+/** Where a node listens for other nodes, and whom it asks for its cluster. */
 export interface RpcPlan {
   /** Where shard 0 listens, shard i on port + i; undefined on a node that is alone. */
   readonly listen: Endpoint | undefined

@@ -8,6 +8,7 @@ import net from 'node:net'
 import type { Dial } from '../ports.ts'
 import type { ConnectionQuota } from './connection-quota.ts'
 
+/** Where clients may connect. */
 export interface ListenerOptions {
   /** As in the configuration, e.g. PLAINTEXT. */
   readonly name: string
@@ -18,12 +19,14 @@ export interface ListenerOptions {
   readonly reusePort?: boolean
 }
 
+/** Where a listener listens, with the port that it got. */
 export interface BoundAddress {
   readonly name: string
   readonly host: string
   readonly port: number
 }
 
+/** What a listener tells of connections. */
 export interface ListenerSink {
   readonly quota: ConnectionQuota
   accepted(socket: net.Socket, dial: Dial): void

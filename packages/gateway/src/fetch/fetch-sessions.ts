@@ -15,8 +15,11 @@ import { FETCH_SESSION_EVICTION_MS, FETCH_SESSION_PARTITIONS_MAX } from '../sett
 import type { FetchCall } from './fetch-call.ts'
 import type { FetchEntry } from './fetch-entry.ts'
 
+/** Session id of a request or an answer outside of any session. */
 export const NO_SESSION = 0
+/** Session epoch of a request that wants a new session. */
 export const INITIAL_EPOCH = 0
+/** Session epoch of a request that ends its session, or wants none. */
 export const FINAL_EPOCH = -1
 
 const INT32_MAX = 0x7fffffff

@@ -15,6 +15,7 @@ export interface Refusal {
   readonly message: string | null
 }
 
+/** A partition, by the name of its topic. */
 export interface TopicPartition {
   readonly topic: string
   readonly partition: number
@@ -28,16 +29,19 @@ export interface PartitionResult extends TopicPartition {
   readonly message: string | null
 }
 
+/** What became of a request about partitions. */
 export type PartitionResults = { readonly kind: 'done'; readonly results: readonly PartitionResult[] } | Refusal
 
 /** `unclean`: any living replica may lead, and what the others have more may be lost. */
 export type ElectionKind = 'preferred' | 'unclean'
 
+/** Where a partition should be (AlterPartitionReassignments). */
 export interface ReassignmentRequest extends TopicPartition {
   /** Broker ids that the partition should be on, the preferred leader first; null cancels what is under way. */
   readonly replicas: readonly number[] | null
 }
 
+/** A move that is under way, as clients are told of it. */
 export interface ReassignmentView extends TopicPartition {
   /** All that hold the partition now; those that are added and removed included. */
   readonly replicas: readonly number[]
@@ -45,8 +49,10 @@ export interface ReassignmentView extends TopicPartition {
   readonly removing: readonly number[]
 }
 
+/** Moves under way, or why they cannot be told. */
 export type ReassignmentViews = { readonly kind: 'done'; readonly results: readonly ReassignmentView[] } | Refusal
 
+/** A member of the controller's Raft group. */
 export interface QuorumMember {
   readonly replicaId: number
   /** Identity of the member's data folder, as 22 characters of base64url. */
@@ -58,6 +64,7 @@ export interface QuorumMember {
   readonly lastCaughtUpMs: number
 }
 
+/** The controller's Raft group (DescribeQuorum). */
 export type QuorumView =
   | {
       readonly kind: 'done'
@@ -74,6 +81,7 @@ export type QuorumView =
     }
   | Refusal
 
+/** What operators ask of the cluster; any shard may be asked. */
 export interface AdministrationPort {
   /**
    * Elects leaders; one result a partition, in order, for `'all'` in any order. A partition that is led by whom it should be
@@ -110,6 +118,7 @@ export interface AdministrationPort {
 /** Kafka's resource types: what settings belong to. */
 export type ConfigResourceType = 'topic' | 'broker' | 'brokerLogger' | 'clientMetrics' | 'group'
 
+/** What settings belong to. */
 export interface ConfigResource {
   readonly type: ConfigResourceType
   /**
@@ -122,6 +131,7 @@ export interface ConfigResource {
 /** Kafka's types of settings: 1 boolean, 2 string, 3 int, 4 short, 5 long, 6 double, 7 list, 8 class, 9 password. */
 export type ConfigType = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9
 
+/** A setting with all that DescribeConfigs can tell of it. */
 export interface ConfigDescription extends ConfigView {
   readonly type: ConfigType
   /** What it means, for people. */
@@ -133,6 +143,7 @@ export interface ConfigDescription extends ConfigView {
   readonly synonyms: readonly { readonly name: string; readonly value: string | null; readonly source: number }[]
 }
 
+/** The settings of one resource, or why they are not shown. */
 export type ConfigsView = { readonly kind: 'done'; readonly configs: readonly ConfigDescription[] } | Refusal
 
 /** What is to become of one setting. `append` and `subtract`: elements of a list, comma separated (KIP-339). */
@@ -140,6 +151,7 @@ export type ConfigOperation =
   | { readonly kind: 'set' | 'append' | 'subtract'; readonly name: string; readonly value: string }
   | { readonly kind: 'delete'; readonly name: string }
 
+/** What is to become of the settings of one resource. */
 export interface ConfigAlteration {
   readonly resource: ConfigResource
   /** `replace`: what no operation names goes back to its default; all operations are `set` then. */
@@ -148,8 +160,10 @@ export interface ConfigAlteration {
   readonly operations: readonly ConfigOperation[]
 }
 
+/** What became of an alteration. */
 export type ConfigAlterationResult = { readonly kind: 'done' } | Refusal
 
+/** Settings, shown and changed (DescribeConfigs, AlterConfigs, IncrementalAlterConfigs). */
 export interface ConfigsPort {
   /** Every setting of each resource; one result a resource, in order. The gateway picks what the client asked for. */
   describe(resources: readonly ConfigResource[]): Promise<readonly ConfigsView[]>
@@ -188,6 +202,7 @@ export interface ReplicaSize extends TopicPartition {
   readonly offsetLag: number
 }
 
+/** Where replicas are on disk (DescribeLogDirs). */
 export interface LogDirsPort {
   /** The data folders of the host's own broker with everything in them. The gateway picks what the client asked for. */
   describe(): Promise<readonly LogDirView[]>

@@ -16,6 +16,7 @@ export interface Dial {
   readonly remoteAddress: string
 }
 
+/** A broker at the address that this client should use. */
 export interface BrokerView {
   readonly id: number
   readonly host: string
@@ -28,6 +29,7 @@ export interface BrokerView {
   readonly fenced: boolean
 }
 
+/** A partition as metadata answers tell of it. */
 export interface PartitionView {
   readonly partition: number
   /** Broker id, -1 while there is none. */
@@ -42,6 +44,7 @@ export interface PartitionView {
   readonly offlineReplicas: readonly number[]
 }
 
+/** A topic as metadata answers tell of it. */
 export interface TopicView {
   readonly name: string
   /** Kafka's textual form: 22 characters of base64url. */
@@ -64,6 +67,7 @@ export interface ClusterView {
   brokers(dial: Dial): readonly BrokerView[]
 }
 
+/** A topic to be made (CreateTopics). */
 export interface TopicRequest {
   readonly name: string
   /** -1: the broker's default; also with a manual placement, whose length decides then. */
@@ -75,6 +79,7 @@ export interface TopicRequest {
   readonly configs: readonly { name: string; value: string | null }[]
 }
 
+/** A setting with its value. */
 export interface ConfigView {
   readonly name: string
   readonly value: string | null
@@ -84,6 +89,7 @@ export interface ConfigView {
   readonly sensitive: boolean
 }
 
+/** What became of a request to make or delete a topic; `done` says what there is now, or was. */
 export type TopicResult =
   | {
       readonly kind: 'done'
@@ -111,10 +117,12 @@ export interface MorePartitionsRequest {
   readonly assignments: readonly (readonly number[])[] | null
 }
 
+/** What became of a request for more partitions. */
 export type MorePartitionsResult =
   | { readonly kind: 'done'; readonly name: string }
   | { readonly kind: 'refused'; readonly name: string; readonly error: ErrorName; readonly message: string | null }
 
+/** What this shard knows of the cluster, and the requests that change its topics. */
 export interface ClusterPort {
   view(): ClusterView
   /** One result a request, in order. Resolves when the topics are durable and this shard's view shows them. */

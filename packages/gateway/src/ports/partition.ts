@@ -16,6 +16,7 @@ import type { ErrorName } from '@milena/wire-protocol'
 /** Acks of a produce request: 0 none, 1 leader, -1 all in-sync replicas. */
 export type Acks = 0 | 1 | -1
 
+/** How a batch is to be appended, as the produce request says. */
 export interface AppendOptions {
   readonly acks: Acks
   /** How long the acks may take. Never negative. */
@@ -25,6 +26,7 @@ export interface AppendOptions {
   readonly transactionalId: string | null
 }
 
+/** Where a batch went, or why it was refused. */
 export type AppendResult =
   | {
       readonly kind: 'appended'
@@ -41,8 +43,10 @@ export type AppendResult =
       readonly logStartOffset: number
     }
 
+/** Which records a reader may see: all that are committed, or those of open and aborted transactions left out (KIP-98). */
 export type Isolation = 'read_uncommitted' | 'read_committed'
 
+/** What a client wants to read of a partition (Fetch). */
 export interface ReadRequest {
   readonly offset: number
   readonly maxBytes: number
@@ -69,6 +73,7 @@ export interface LogOffsets {
   readonly logStartOffset: number
 }
 
+/** What a read found; every answer tells the offsets of the log. */
 export type ReadOutcome =
   | (LogOffsets & {
       readonly kind: 'data'
@@ -104,6 +109,7 @@ export type OffsetSpec =
     }
   | { readonly kind: 'timestamp'; readonly timestamp: bigint }
 
+/** Who asks for an offset, and what may be told. */
 export interface OffsetOptions {
   /** Undefined: to the end of the log, for debugging tools. */
   readonly isolation: Isolation | undefined
@@ -118,6 +124,7 @@ export type OffsetOutcome =
   | { readonly kind: 'found'; readonly offset: number; readonly timestamp: bigint; readonly leaderEpoch: number }
   | { readonly kind: 'refused'; readonly error: ErrorName }
 
+/** Where an epoch ends (OffsetForLeaderEpoch). */
 export type EpochEndOutcome =
   /**
    * The largest epoch at or below the one asked for, and the offset behind its last record: for the leader's own epoch the
@@ -127,10 +134,12 @@ export type EpochEndOutcome =
   | { readonly kind: 'found'; readonly leaderEpoch: number; readonly endOffset: number }
   | { readonly kind: 'refused'; readonly error: ErrorName }
 
+/** What became of a deletion of records. */
 export type DeletionOutcome =
   /** `lowWatermark`: where the log begins now, on every replica. */
   { readonly kind: 'done'; readonly lowWatermark: number } | { readonly kind: 'refused'; readonly error: ErrorName }
 
+/** One partition. See above for what is refused, and in which order. */
 export interface PartitionPort {
   readonly topicId: string
   readonly partition: number
@@ -169,6 +178,7 @@ export interface PartitionPort {
   watch(listener: () => void): () => void
 }
 
+/** The partitions that this shard can serve. */
 export interface PartitionsPort {
   /**
    * The partition, if this shard has a replica of it or can reach one. Otherwise why not: UNKNOWN_TOPIC_OR_PARTITION,

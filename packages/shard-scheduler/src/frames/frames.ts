@@ -7,6 +7,7 @@
 /** Bytes that a frame is counted with besides its payload: its objects here, its fields on the wire. */
 export const FRAME_OVERHEAD_BYTES = 64
 
+/** A call on its way. */
 export interface CallFrame {
   readonly kind: 'call'
   /** Unique among the calls under way on its link; chosen by the caller. */
@@ -20,6 +21,7 @@ export interface CallFrame {
 /** `failed`: the service threw or is unknown. `overloaded`: refused by a bound, did not run. */
 export type AnswerStatus = 'ok' | 'failed' | 'overloaded'
 
+/** The answer to a call. */
 export interface AnswerFrame {
   readonly kind: 'answer'
   /** The call's id. */
@@ -36,6 +38,7 @@ export interface AnswerFrame {
  */
 export type Lane = 'urgent' | 'bulk'
 
+/** A message that has no answer. */
 export interface MessageFrame {
   readonly kind: 'message'
   readonly channel: string
@@ -45,6 +48,7 @@ export interface MessageFrame {
   readonly lane: Lane
 }
 
+/** What links carry. */
 export type Frame = CallFrame | AnswerFrame | MessageFrame
 
 /** Bytes that a frame counts for. */

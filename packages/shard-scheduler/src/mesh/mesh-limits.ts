@@ -23,6 +23,7 @@ export interface MeshLimits {
   readonly deadlineMs: number
 }
 
+/** What holds where nothing else is given. */
 export const defaultMeshLimits: MeshLimits = {
   payloadBytesMax: 16 * 1024 * 1024,
   pendingBytesMax: 64 * 1024 * 1024,

@@ -27,6 +27,7 @@ export interface SubmitOptions {
  */
 export type MeshService = (payload: Uint8Array, from: number) => Uint8Array | Promise<Uint8Array>
 
+/** A shard's end of the mesh. */
 export interface Mesh {
   /** This shard's number, 0 to shardCount - 1. */
   readonly shard: number

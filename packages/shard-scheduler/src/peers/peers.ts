@@ -33,6 +33,7 @@ export type PeerMessageHandler = (from: number, message: Uint8Array) => void
 /** As `MeshService`; `from` is undefined for a caller that is not a member (`callAddress`). */
 export type PeerService = (payload: Uint8Array, from: number | undefined) => Uint8Array | Promise<Uint8Array>
 
+/** A shard's end of the peer network. */
 export interface PeerNetwork {
   /** This shard's number. */
   readonly self: number

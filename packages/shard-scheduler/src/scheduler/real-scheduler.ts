@@ -4,6 +4,7 @@
  */
 import type { Scheduler } from './scheduler.ts'
 
+/** Node's event loop. */
 export const realScheduler: Scheduler = {
   now: () => performance.now(),
   nextTurn: task => void setImmediate(task),

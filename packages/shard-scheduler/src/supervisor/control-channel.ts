@@ -21,12 +21,14 @@ export interface StartMessage {
   readonly config: unknown
 }
 
+/** What the supervisor tells a shard. */
 export type ToShard =
   | StartMessage
   | { readonly type: 'drain'; readonly deadlineMs: number }
   | { readonly type: 'status'; readonly request: number }
   | { readonly type: 'app'; readonly payload: unknown }
 
+/** What a shard tells the supervisor. */
 export type FromShard =
   | { readonly type: 'ready' }
   /** The shard cannot start and will exit; not a crash: trying again would end the same. */

@@ -32,6 +32,7 @@ export type { DiskOperation, DiskScheduler, Fate, FaultTarget }
 /** Memory from which buffers are cut. */
 const SLAB_BYTES = 1 << 20
 
+/** What a disk in memory is like. */
 export interface MemoryDiskOptions {
   /** Decides every random choice. Default 1. */
   readonly seed?: number
@@ -58,6 +59,7 @@ export interface MemoryDiskOptions {
 /** How a power cut treats un-synced operations: all alike, or each as chosen. `random` is the default. */
 export type CrashPolicy = 'random' | 'drop-all' | 'keep-all' | 'tear-all' | FateOf
 
+/** What a power cut leaves. */
 export interface CrashOptions {
   readonly policy?: CrashPolicy
   /** Default: drawn from the disk's own seed. */

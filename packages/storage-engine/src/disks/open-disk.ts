@@ -11,6 +11,7 @@ import type { RingKernel } from './ring/kernel.ts'
 import { loadNative } from './ring/native.ts'
 import { ThreadDisk } from './thread-disk.ts'
 
+/** Which disk is wanted. */
 export interface OpenDiskOptions {
   /** The data folder; made when it is missing. */
   readonly folder: string
@@ -22,6 +23,7 @@ export interface OpenDiskOptions {
   readonly native?: { readonly native: RingKernel } | { readonly reason: string }
 }
 
+/** The best disk that there is, and why it is not a better one. */
 export interface OpenedDisk {
   readonly disk: Disk
   /** Why io_uring, although preferred, is not used. To be logged once. */

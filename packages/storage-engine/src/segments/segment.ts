@@ -94,10 +94,12 @@ export class Segment {
   }
 }
 
+/** Name of a segment's file; sorts by base offset. */
 export function segmentFileName(baseOffset: number): string {
   return `${String(baseOffset).padStart(20, '0')}.log`
 }
 
+/** Name of the file of a segment's index. */
 export function indexFileName(baseOffset: number): string {
   return `${String(baseOffset).padStart(20, '0')}.index`
 }

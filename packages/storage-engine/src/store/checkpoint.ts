@@ -42,26 +42,33 @@ export type StateChanges = Map<string, Uint8Array | undefined>
 /** A finished segment, or the active one as far as it is destaged. */
 export type SegmentCheckpoint = OfferedSegment
 
+/** Key of the `StoreCheckpoint`. */
 export const storeKey = 'store'
 
+/** Key of a log's `LogCheckpoint`. */
 export function logKey(number: number): string {
   return `log/${number}`
 }
 
+/** What the keys of the sealed segments of a log begin with. */
 export function segmentPrefix(number: number): string {
   return `segment/${number}/`
 }
 
+/** Key of a sealed segment; sorts by base offset. */
 export function segmentKey(number: number, baseOffset: number): string {
   return segmentPrefix(number) + padded(baseOffset)
 }
 
+/** What the keys of logs that are being taken over begin with. */
 export const arrivingPrefix = 'arriving/'
 
+/** What the keys of the snapshots of the fold of a log begin with. */
 export function foldPrefix(number: number): string {
   return `fold/${number}/`
 }
 
+/** Key of a snapshot of a fold; sorts by offset. */
 export function foldKey(number: number, offset: number): string {
   return foldPrefix(number) + padded(offset)
 }
@@ -77,10 +84,12 @@ function padded(offset: number): string {
   return String(offset).padStart(20, '0')
 }
 
+/** The stored form of a value. */
 export function encodeJson(value: object): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value))
 }
 
+/** The value of a stored form. */
 export function decodeJson<T>(bytes: Uint8Array): T {
   return JSON.parse(new TextDecoder().decode(bytes)) as T
 }

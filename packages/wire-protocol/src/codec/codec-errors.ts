@@ -32,6 +32,7 @@ export class DecodeError extends Error {
   }
 }
 
+/** Why a message cannot be encoded. */
 export type EncodeErrorCode =
   /** A field that the version cannot carry, that may not be lost, and that is not at its default. */
   | 'UNSUPPORTED_FIELD'

@@ -11,6 +11,7 @@ import { lz4Compress, lz4Decompress } from './lz4-frame.ts'
 import { snappyCompress, snappyDecompress } from './snappy.ts'
 import { zstdCompress, zstdDecompress } from './zstd.ts'
 
+/** What unpacking may cost. */
 export interface DecompressOptions {
   /**
    * The most bytes that may come out; one more is TOO_LARGE. While gzip and zstd unpack in pieces, up to twice as many are

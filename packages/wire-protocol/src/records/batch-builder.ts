@@ -13,6 +13,7 @@ import type { TimestampType } from './batch-header.ts'
 import { isSafeVarlong, safeVarlongBytes, varintBytes, varlongBytes } from './varint.ts'
 import { writeSafeVarlong, writeVarint, writeVarlong } from './varint.ts'
 
+/** What the header of a batch says. */
 export interface BatchOptions {
   /** Default none. */
   readonly codec?: CodecName
@@ -36,6 +37,7 @@ export interface BatchOptions {
   readonly isControl?: boolean
 }
 
+/** A record to be put into a batch. */
 export interface RecordInput {
   /** Ms since the epoch; -1n for none. */
   readonly timestamp: bigint

@@ -8,8 +8,10 @@ import * as batchHeader from './batch-header.ts'
 import { BatchBuilder } from './batch-builder.ts'
 import { BatchError, nextRecord, openBatch } from './open-batch.ts'
 
+/** How a transaction ended. */
 export type TransactionOutcome = 'abort' | 'commit'
 
+/** What the marker at the end of a transaction says. */
 export interface EndTransactionMarker {
   readonly outcome: TransactionOutcome
   /** Epoch of the transaction coordinator that ended the transaction; a lower one than seen before is fenced. */

@@ -7,6 +7,7 @@ import * as batchHeader from './batch-header.ts'
 import { BatchError, decompressedBytesMaxDefault, nextRecord, openBatch } from './open-batch.ts'
 import { RecordCursor } from './record-cursor.ts'
 
+/** A header of a record. Views of the batch. */
 export interface RecordHeader {
   /** UTF-8, by convention; Kafka checks no encoding. */
   readonly key: Uint8Array

@@ -6,6 +6,7 @@ import * as batchHeader from './batch-header.ts'
 import { decompressedBytesMaxDefault, nextRecord, openBatch } from './open-batch.ts'
 import type { RecordCursor } from './record-cursor.ts'
 
+/** A record that a search by time found. */
 export interface TimestampedOffset {
   readonly offset: number
   /** Ms since the epoch. */

@@ -83,4 +83,5 @@ export interface InvalidBatch {
   readonly recordErrors: readonly RecordRefusal[]
 }
 
+/** What `validateBatch` makes of a batch. */
 export type BatchValidation = ValidBatch | InvalidBatch

@@ -57,6 +57,7 @@ export interface NodeDescription {
  */
 export type NodeMode = 'active' | 'maintenance' | 'decommissioning'
 
+/** A node of the cluster. */
 export interface NodeState extends NodeDescription {
   readonly mode: NodeMode
 }
@@ -71,6 +72,7 @@ export interface PartitionRecovery {
   readonly term: number
 }
 
+/** Where a partition is, and where it goes. */
 export interface PartitionState {
   /** Broker ids on distinct nodes, preferred leader first. While a reassignment runs: the ones it began with. */
   readonly replicas: readonly number[]
@@ -100,6 +102,7 @@ export interface PartitionState {
   readonly recovery?: PartitionRecovery
 }
 
+/** A topic. */
 export interface TopicState {
   readonly name: string
   /** 22 characters of base64url. */
@@ -109,6 +112,7 @@ export interface TopicState {
   readonly configs: Readonly<Record<string, string>>
 }
 
+/** All metadata of a cluster. Immutable. */
 export interface ClusterState {
   /** Commands applied so far. */
   readonly revision: number
@@ -135,6 +139,7 @@ export interface ClusterState {
   readonly nextProducerId: number
 }
 
+/** Before a cluster is formed. */
 export const emptyState: ClusterState = {
   revision: 0,
   clusterId: '',
@@ -219,6 +224,7 @@ export interface StateSnapshot {
   readonly nextProducerId: number
 }
 
+/** The plain form of a state. */
 export function toSnapshot(state: ClusterState): StateSnapshot {
   const { revision, clusterId, nextNodeId, configs, features, nextProducerId } = state
   const nodes = [...state.nodes.values()]
@@ -238,6 +244,7 @@ export function toSnapshot(state: ClusterState): StateSnapshot {
   }
 }
 
+/** The state of a plain form. */
 export function fromSnapshot(snapshot: StateSnapshot): ClusterState {
   const { revision, clusterId, nextNodeId, configs, features, nextProducerId } = snapshot
   const nodes = new Map(snapshot.nodes.map(node => [node.nodeId, node]))

@@ -5,6 +5,7 @@
  */
 import type { NodeDescription, NodeMode, PartitionRecovery, PartitionState, TopicState } from './cluster-state.ts'
 
+/** A partition by its topic's id. */
 export interface PartitionKey {
   readonly topicId: string
   readonly partition: number
@@ -44,6 +45,7 @@ export interface ConfigChange {
   readonly unset: readonly string[]
 }
 
+/** A change of the metadata, with everything that was decided. */
 export type Command =
   /** The first command of a cluster; later ones change nothing. */
   | {
@@ -101,6 +103,7 @@ export type Command =
 export type NodeRefusal =
   'unknown-node' | 'other-instance' | 'fewer-shards' | 'has-replicas' | 'other-mode' | 'other-in-maintenance'
 
+/** What applying a command led to. */
 export type CommandResult =
   | { readonly type: 'form-cluster'; readonly formed: boolean }
   | { readonly type: 'register-node' | 'update-node' | 'set-node-mode' | 'remove-node'; readonly refused?: NodeRefusal }

@@ -29,6 +29,7 @@ export interface TestContext {
   skip(reason?: string): void
 }
 
+/** What the suite needs beyond disks. */
 export interface ComplianceOptions {
   /** A disk on a file system with 1 to 8 MiB of space; or why there is none here (the tests that need it are skipped). */
   readonly makeSmallDisk?: () => Promise<DiskUnderTest | string>
