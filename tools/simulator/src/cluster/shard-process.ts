@@ -98,7 +98,8 @@ export async function bootShard(
       if (site.world.trace.printing) site.world.trace.line(machine.name, 'serves', '')
     },
     (error: unknown) => {
-      if (!time.hasEnded) site.dismissed(node, error)
+      // A store that failed before the shard served ends the process like one that fails later (`watchStore`).
+      if (!time.hasEnded && open.store.failure === undefined) site.dismissed(node, error)
     }
   )
   watchStore(process, machine)
