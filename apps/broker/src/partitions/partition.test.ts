@@ -283,7 +283,12 @@ describe('a partition', () => {
     })
     expect(await partition.read({ ...request, offset: 2 })).toMatchObject({ kind: 'data', byteCount: 0 })
     expect(await partition.read({ ...request, offset: 3 })).toMatchObject({ kind: 'data', byteCount: 0 })
-    expect(await partition.read({ ...request, offset: 5 })).toMatchObject({ error: 'OFFSET_OUT_OF_RANGE' })
+    const outside = { kind: 'refused', error: 'OFFSET_OUT_OF_RANGE' } as const
+    const untold = { highWatermark: -1, lastStableOffset: -1, logStartOffset: -1 }
+    expect(await partition.read({ ...request, offset: 5 })).toEqual({ ...outside, ...untold })
+    const first = { kind: 'data', byteCount: log.entries[0]?.length }
+    expect(await partition.read({ ...request, maxBytes: 0 })).toMatchObject(first)
+    expect(await partition.read({ ...request, maxBytes: 0, atLeastOne: false })).toMatchObject({ byteCount: 0 })
     expect(await partition.read({ ...request, currentLeaderEpoch: 3 })).toMatchObject({ error: 'FENCED_LEADER_EPOCH' })
     expect(await partition.read({ ...request, currentLeaderEpoch: 5 })).toMatchObject({ error: 'UNKNOWN_LEADER_EPOCH' })
   })

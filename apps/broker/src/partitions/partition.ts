@@ -427,7 +427,7 @@ export class Partition implements PartitionPort, GroupListener {
   // ---- reading ----
 
   read(request: ReadRequest): ReadOutcome | Promise<ReadOutcome> {
-    if (this.#isGone) return refused(this.group, this.#closed ?? 'UNKNOWN_TOPIC_OR_PARTITION')
+    if (this.#isGone) return refused(this.#closed ?? 'UNKNOWN_TOPIC_OR_PARTITION')
     return read(this.#source, request)
   }
 

@@ -80,6 +80,7 @@ export class RemotePartition implements PartitionPort {
     try {
       const answer = await this.#call(services.read, pack({ ...this.#address, request }, []), DEADLINE_MS)
       const { head, body } = unpack<ReadHead | Exclude<ReadOutcome, { kind: 'data' }>>(answer)
+      if (head.kind === 'refused') return head
       this.#highWatermark = head.highWatermark
       if (head.kind !== 'data') return head
       const abortedTransactions = head.aborted.map(a => ({

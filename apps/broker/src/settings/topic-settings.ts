@@ -120,8 +120,7 @@ export const topicSettings = {
   'remote.storage.enable': boolean(false, { doc: 'Tiered storage. Not there yet.', stored: true }),
   'retention.bytes': long(-1n, {
     unit: 'bytes',
-    min: -1,
-    doc: 'Bytes a partition keeps, -1 for all. Not enforced yet.',
+    doc: 'Bytes a partition keeps; negative for all. Not enforced yet.',
     stored: true
   }),
   'retention.ms': long(604_800_000n, {

@@ -200,16 +200,14 @@ export class MemoryPartition implements PartitionPort {
       logStartOffset: this.logStartOffset
     }
     const error = this.#problem(request.currentLeaderEpoch, request.leaderOnly)
-    if (error !== null) return { kind: 'refused', error, ...offsets }
+    if (error !== null) return refused(error)
     if (request.lastFetchedEpoch >= 0) {
       const { leaderEpoch: epoch, endOffset } = this.#endOf(request.lastFetchedEpoch)
-      if (epoch < 0) return { kind: 'refused', error: 'OFFSET_OUT_OF_RANGE', ...offsets }
+      if (epoch < 0) return refused('OFFSET_OUT_OF_RANGE')
       if (epoch < request.lastFetchedEpoch || endOffset < offset)
         return { kind: 'diverging', epoch, endOffset, ...offsets }
     }
-    if (offset < this.logStartOffset || offset > this.#nextOffset) {
-      return { kind: 'refused', error: 'OFFSET_OUT_OF_RANGE', ...offsets }
-    }
+    if (offset < this.logStartOffset || offset > this.#nextOffset) return refused('OFFSET_OUT_OF_RANGE')
     const slices: Uint8Array[] = []
     let byteCount = 0
     const preferredReadReplica = this.role === 'leader' ? (this.replicaByRack.get(request.clientRack) ?? -1) : -1
@@ -252,4 +250,8 @@ export class MemoryPartition implements PartitionPort {
   #refused(error: ErrorName): AppendResult {
     return { kind: 'refused', error, message: null, recordErrors: [], logStartOffset: this.logStartOffset }
   }
+}
+
+function refused(error: ErrorName): ReadOutcome {
+  return { kind: 'refused', error, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1 }
 }
