@@ -226,6 +226,22 @@ describe('a partition', () => {
     expect(batchHeader.computeCrc(stored, 0)).toBe(batchHeader.crc(stored, 0))
   })
 
+  it('answers a retry with the time of its records, and shows its producer to operators', async () => {
+    const { log, group, partition } = setUp()
+    const sent = { id: 7n, epoch: 2, sequence: 0 }
+    const first = partition.append(batch(3, sent), options)
+    flush(log, partition)
+    const again = partition.append(batch(3, sent), options)
+    expect([await first, await again]).toMatchObject([
+      { baseOffset: 0, logAppendTimeMs: -1n },
+      { baseOffset: 0, logAppendTimeMs: BigInt(NOW) }
+    ])
+    const producers = [{ producerId: 7n, producerEpoch: 2, lastSequence: 2, lastTimestamp: BigInt(NOW) }]
+    expect(await partition.describeProducers()).toEqual({ kind: 'found', producers })
+    group.role = 'follower'
+    expect(await partition.describeProducers()).toEqual({ kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' })
+  })
+
   it('keeps batches in order while the log has no room, within its budget', async () => {
     const { log, partition, makeRoom } = setUp()
     log.room = 1

@@ -22,6 +22,7 @@ import type {
   OffsetOutcome,
   OffsetSpec,
   PartitionPort,
+  ProducersOutcome,
   ReadOutcome,
   ReadRequest
 } from '@milena/gateway'
@@ -166,7 +167,7 @@ export class Partition implements PartitionPort, GroupListener {
     stamp(records, batch, baseOffset, this.group.term, appendTime)
     const refusal = this.#store(records, nextOffset)
     if (refusal !== undefined) return Promise.resolve(refusal)
-    this.#remember(batch, baseOffset, nextOffset, appendTime)
+    this.#remember(batch, baseOffset, nextOffset, appendTime >= 0n ? appendTime : batch.maxTimestamp)
     return this.#answer(nextOffset, this.#appended(baseOffset, appendTime), options)
   }
 
@@ -439,6 +440,12 @@ export class Partition implements PartitionPort, GroupListener {
   endOffsetForEpoch(epoch: number, currentLeaderEpoch: number): Promise<EpochEndOutcome> {
     if (this.#closed !== undefined) return Promise.resolve({ kind: 'refused', error: this.#closed })
     return Promise.resolve(endOffsetForEpoch(this.#source, epoch, currentLeaderEpoch))
+  }
+
+  describeProducers(): Promise<ProducersOutcome> {
+    const error = this.#closed ?? (this.group.role === 'leader' ? undefined : 'NOT_LEADER_OR_FOLLOWER')
+    if (error !== undefined) return Promise.resolve({ kind: 'refused', error })
+    return Promise.resolve({ kind: 'found', producers: this.producers.describe() })
   }
 
   get #source(): ReadSource {

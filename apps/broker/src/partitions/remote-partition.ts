@@ -13,6 +13,7 @@ import type {
   OffsetSpec,
   PartitionPort,
   PartitionsPort,
+  ProducersOutcome,
   ReadOutcome,
   ReadRequest
 } from '@milena/gateway'
@@ -25,6 +26,7 @@ const services = {
   offset: 'partition.offset',
   epochEnd: 'partition.epochEnd',
   deleteRecords: 'partition.deleteRecords',
+  producers: 'partition.producers',
   wait: 'partition.wait'
 } as const
 
@@ -122,6 +124,14 @@ export class RemotePartition implements PartitionPort {
     }
   }
 
+  async describeProducers(): Promise<ProducersOutcome> {
+    try {
+      return unpack<ProducersOutcome>(await this.#call(services.producers, pack(this.#address, []), DEADLINE_MS)).head
+    } catch (error) {
+      return { kind: 'refused', error: callError(error) }
+    }
+  }
+
   watch(listener: () => void): () => void {
     this.#watchers.add(listener)
     void this.#wait()
@@ -214,6 +224,14 @@ export function serveRemotePartitions(
       'error' in partition
         ? { kind: 'refused', error: partition.error }
         : await partition.deleteRecords(head.offset, head.options),
+      []
+    )
+  })
+  mesh.serve(services.producers, async payload => {
+    const { head } = unpack<Address>(payload)
+    const partition = table.find(head.topicId, head.partition)
+    return pack(
+      'error' in partition ? { kind: 'refused', error: partition.error } : await partition.describeProducers(),
       []
     )
   })

@@ -14,6 +14,7 @@ import { deleteTopicsHandler } from './topics/delete-topics.ts'
 import { describeClusterHandler } from './describe-cluster.ts'
 import { describeConfigsHandler } from './administration/describe-configs.ts'
 import { describeLogDirsHandler } from './administration/describe-log-dirs.ts'
+import { describeProducersHandler } from './describe-producers.ts'
 import { describeQuorumHandler } from './administration/describe-quorum.ts'
 import { describeTopicPartitionsHandler } from './describe-topic-partitions.ts'
 import { electLeadersHandler } from './administration/elect-leaders.ts'
@@ -42,6 +43,7 @@ const always: readonly AnyHandler[] = [
   anyHandler(initProducerIdHandler),
   anyHandler(offsetForLeaderEpochHandler),
   anyHandler(describeClusterHandler),
+  anyHandler(describeProducersHandler),
   anyHandler(describeTopicPartitionsHandler)
 ]
 

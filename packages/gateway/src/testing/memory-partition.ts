@@ -12,6 +12,8 @@ import type {
   OffsetOutcome,
   OffsetSpec,
   PartitionPort,
+  ProducersOutcome,
+  ProducerView,
   ReadOutcome,
   ReadRequest
 } from '../ports.ts'
@@ -39,6 +41,8 @@ export class MemoryPartition implements PartitionPort {
   readonly appends: AppendOptions[] = []
   /** What was asked to be deleted, newest last. */
   readonly deletions: { readonly offset: number; readonly timeoutMs: number }[] = []
+  /** What it remembers of idempotent producers. */
+  producers: readonly ProducerView[] = []
   /** Appends are refused with this. */
   refuseAppends: ErrorName | null = null
   /** Look-ups of offsets are refused with this. */
@@ -167,6 +171,11 @@ export class MemoryPartition implements PartitionPort {
     }
     this.logStartOffset = Math.max(this.logStartOffset, target)
     return Promise.resolve({ kind: 'done', lowWatermark: this.logStartOffset })
+  }
+
+  describeProducers(): Promise<ProducersOutcome> {
+    if (this.role === 'follower') return Promise.resolve({ kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' })
+    return Promise.resolve({ kind: 'found', producers: this.producers })
   }
 
   watch(listener: () => void): () => void {
