@@ -28,6 +28,7 @@ import { listPartitionReassignmentsHandler } from './administration/list-partiti
 import { metadataHandler } from './metadata.ts'
 import { offsetForLeaderEpochHandler } from './offset-for-leader-epoch.ts'
 import { produceHandler } from './produce.ts'
+import { updateFeaturesHandler } from './administration/update-features.ts'
 import { unregisterBrokerHandler } from './administration/unregister-broker.ts'
 
 const always: readonly AnyHandler[] = [
@@ -44,7 +45,8 @@ const always: readonly AnyHandler[] = [
   anyHandler(offsetForLeaderEpochHandler),
   anyHandler(describeClusterHandler),
   anyHandler(describeProducersHandler),
-  anyHandler(describeTopicPartitionsHandler)
+  anyHandler(describeTopicPartitionsHandler),
+  anyHandler(updateFeaturesHandler)
 ]
 
 const withAdministration = (port: AdministrationPort): readonly AnyHandler[] => [
