@@ -215,6 +215,21 @@ describe('a partition', () => {
     expect(log.entries).toHaveLength(0)
   })
 
+  it('stores batches in the codec of the topic, whatever they came in, and knows a retry all the same', async () => {
+    const { log, partition } = setUp({ 'compression.type': 'gzip', 'message.timestamp.type': 'LogAppendTime' })
+    const producer = { id: 7n, epoch: 0, sequence: 0 }
+    const answers = [partition.append(batch(3, producer), options), partition.append(batch(3, producer), options)]
+    flush(log, partition)
+    for (const answer of await Promise.all(answers)) expect(answer).toMatchObject({ kind: 'appended', baseOffset: 0 })
+    const [stored, ...others] = log.entries
+    if (stored === undefined) throw new Error('nothing stored')
+    expect(others).toEqual([])
+    expect(batchHeader.codec(stored, 0)).toBe(1)
+    expect(batchHeader.maxTimestamp(stored, 0)).toBe(BigInt(NOW))
+    expect(batchHeader.leaderEpoch(stored, 0)).toBe(4)
+    expect(batchHeader.computeCrc(stored, 0)).toBe(batchHeader.crc(stored, 0))
+  })
+
   it('stamps batches with the time of appending when the topic says so', async () => {
     const { log, partition } = setUp({ 'message.timestamp.type': 'LogAppendTime' })
     const answer = partition.append(batch(1, undefined, 5n), options)

@@ -2,7 +2,7 @@
  * A partition's replica on this shard: Kafka's rules on top of a replicated log. On the leader it takes batches, on leader and
  * followers it serves reads (partition-reads.ts).
  *
- * Append: validate the batch, check its sequence, give it the next offsets and the leader's epoch (patched in place), propose it,
+ * Append: validate the batch, check its sequence, give it the topic's codec, the next offsets and the leader's epoch (patched in place), propose it,
  * answer when it is flushed here (acks=1) or committed and held by min.insync.replicas (acks=all). Everything from validation to
  * the log's copy happens in one synchronous stretch, so batches of one partition cannot overtake each other and the caller's
  * buffer is free when `append` returns.
@@ -36,6 +36,7 @@ import { Backlog, type BacklogBudget } from './backlog.ts'
 import { LogStart } from './delete-records/log-start.ts'
 import { endOffsetForEpoch, offsetFor, read, refused, type ReadSource } from './partition-reads.ts'
 import { lastSequenceOf, type ProducerState } from './producers/producer-state.ts'
+import { inTopicCodec } from './topic-codec.ts'
 
 /** Most that the records of one compressed batch may unpack to while they are checked. */
 const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024
@@ -164,8 +165,11 @@ export class Partition implements PartitionPort, GroupListener {
     if (nextOffset > Number.MAX_SAFE_INTEGER) {
       return Promise.resolve(this.#refuse('KAFKA_STORAGE_ERROR', 'The partition has reached the largest offset.'))
     }
-    stamp(records, batch, baseOffset, this.group.term, appendTime)
-    const refusal = this.#store(records, nextOffset)
+    const limits = { batchBytesMax: this.#batchBytesMax, decompressedBytesMax: DECOMPRESSED_BYTES_MAX }
+    const stored = inTopicCodec(records, batch, this.#settings, limits)
+    if ('error' in stored) return Promise.resolve(this.#refuse(stored.error, stored.message))
+    stamp(stored, batch, baseOffset, this.group.term, appendTime)
+    const refusal = this.#store(stored, nextOffset)
     if (refusal !== undefined) return Promise.resolve(refusal)
     this.#remember(batch, baseOffset, nextOffset, appendTime >= 0n ? appendTime : batch.maxTimestamp)
     return this.#answer(nextOffset, this.#appended(baseOffset, appendTime), options)
