@@ -36,7 +36,7 @@ import { Backlog, type BacklogBudget } from './backlog.ts'
 import { LogStart } from './delete-records/log-start.ts'
 import { endOffsetForEpoch, offsetFor, read, refused, type ReadSource } from './partition-reads.ts'
 import { lastSequenceOf, type ProducerState } from './producers/producer-state.ts'
-import { inTopicCodec } from './topic-codec.ts'
+import { inTopicCodec, type StoredBatchLimits } from './topic-codec.ts'
 
 /** Most that the records of one compressed batch may unpack to while they are checked. */
 const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024
@@ -80,7 +80,7 @@ export class Partition implements PartitionPort, GroupListener {
   readonly #watchers = new Set<() => void>()
   readonly #start = new LogStart(() => this.group)
   #settings: TopicSettings
-  #batchBytesMax = 0
+  #limits: StoredBatchLimits = { batchBytesMax: 0, decompressedBytesMax: DECOMPRESSED_BYTES_MAX }
   #compacted = false
   #inSyncWanted = 1
   #group: ReplicatedLog | undefined
@@ -107,7 +107,8 @@ export class Partition implements PartitionPort, GroupListener {
   /** The topic's settings changed. */
   configure(settings: TopicSettings): void {
     this.#settings = settings
-    this.#batchBytesMax = Math.min(settings['max.message.bytes'], this.#context.entryBytesMax)
+    const batchBytesMax = Math.min(settings['max.message.bytes'], this.#context.entryBytesMax)
+    this.#limits = { ...this.#limits, batchBytesMax }
     this.#compacted = settings['cleanup.policy'].includes('compact')
     this.#inSyncWanted = settings['min.insync.replicas']
     // Fewer replicas may be wanted now than who waits was waiting for.
@@ -165,8 +166,7 @@ export class Partition implements PartitionPort, GroupListener {
     if (nextOffset > Number.MAX_SAFE_INTEGER) {
       return Promise.resolve(this.#refuse('KAFKA_STORAGE_ERROR', 'The partition has reached the largest offset.'))
     }
-    const limits = { batchBytesMax: this.#batchBytesMax, decompressedBytesMax: DECOMPRESSED_BYTES_MAX }
-    const stored = inTopicCodec(records, batch, this.#settings, limits)
+    const stored = inTopicCodec(records, batch, this.#settings, this.#limits)
     if ('error' in stored) return Promise.resolve(this.#refuse(stored.error, stored.message))
     stamp(stored, batch, baseOffset, this.group.term, appendTime)
     const refusal = this.#store(stored, nextOffset)
@@ -199,8 +199,7 @@ export class Partition implements PartitionPort, GroupListener {
       nowMs,
       timestampBeforeMaxMs: Number(settings['message.timestamp.before.max.ms']),
       timestampAfterMaxMs: Number(settings['message.timestamp.after.max.ms']),
-      batchBytesMax: this.#batchBytesMax,
-      decompressedBytesMax: DECOMPRESSED_BYTES_MAX
+      ...this.#limits
     })
   }
 
