@@ -54,6 +54,24 @@ async function produce(
   return { error: errorName(answer?.errorCode ?? -1), baseOffset: answer?.baseOffset ?? -1n }
 }
 
+/** A batch of one record, of the producer 77. */
+function numbered(sequence: number): Buffer {
+  const batch = testBatch()
+  batch.writeBigInt64BE(77n, 43)
+  batch.writeInt16BE(0, 51)
+  batch.writeInt32BE(sequence, 53)
+  batchHeader.updateCrc(batch, 0)
+  return batch
+}
+
+async function producersOf(client: RawClient, name: string, partition: number): Promise<readonly object[]> {
+  const { topics } = await client.request(apis.describeProducers, 0, {
+    topics: [{ name, partitionIndexes: [partition] }]
+  })
+  expect(errorName(topics[0]?.partitions[0]?.errorCode ?? -1)).toBe('NONE')
+  return topics[0]?.partitions[0]?.activeProducers ?? []
+}
+
 async function fetchBytes(client: RawClient, topicId: string, partition: number): Promise<Uint8Array> {
   const { responses } = await client.request(apis.fetch, 17, {
     maxWaitMs: 1000,
@@ -144,20 +162,15 @@ describe('a broker in this process', () => {
 
   it('remembers idempotent producers over a restart', async () => {
     const dataFolder = temporaryFolder()
-    const numbered = (sequence: number): Buffer => {
-      const batch = testBatch()
-      batch.writeBigInt64BE(77n, 43)
-      batch.writeInt16BE(0, 51)
-      batch.writeInt32BE(sequence, 53)
-      batchHeader.updateCrc(batch, 0)
-      return batch
-    }
     const before = await start({ dataFolder })
     const client = await connect(portsOf(before)[0]!)
     const topicId = await createTopic(client, 't', 1)
     for (let i = 0; i < 3; i++) await produce(client, topicId, 0, numbered(i))
     await before.stop()
     const after = await connect(portsOf(await start({ dataFolder }))[0]!)
+    const lastTimestamp = batchHeader.maxTimestamp(numbered(0), 0)
+    const remembered = { producerId: 77n, producerEpoch: 0, lastSequence: 2, lastTimestamp }
+    expect(await producersOf(after, 't', 0)).toMatchObject([remembered])
     expect(await produce(after, topicId, 0, numbered(1))).toEqual({ error: 'NONE', baseOffset: 1n })
     expect((await produce(after, topicId, 0, numbered(7))).error).toBe('OUT_OF_ORDER_SEQUENCE_NUMBER')
     expect(await produce(after, topicId, 0, numbered(3))).toEqual({ error: 'NONE', baseOffset: 3n })
@@ -184,6 +197,18 @@ describe('a broker in this process', () => {
       includeTopicAuthorizedOperations: false
     })
     expect(metadata.brokers).toHaveLength(1)
+    expect((await produce(clients[0]!, topicId, 1, numbered(0))).error).toBe('NONE')
+    for (const client of clients) {
+      expect(await producersOf(client, 'spread', 1)).toMatchObject([{ producerId: 77n, lastSequence: 0 }])
+    }
+  })
+
+  it('tells how large the file system of its data folder is', async () => {
+    const client = await connect(portsOf(await start({ dataFolder: temporaryFolder() }))[0]!)
+    const { results } = await client.request(apis.describeLogDirs, 4, { topics: null })
+    expect(results).toHaveLength(1)
+    expect(results[0]?.usableBytes).toBeGreaterThan(0n)
+    expect(results[0]?.totalBytes).toBeGreaterThanOrEqual(results[0]?.usableBytes ?? 0n)
   })
 
   it('moves a partition from one core to another, with all that is in it', async () => {

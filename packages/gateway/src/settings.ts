@@ -138,6 +138,9 @@ export const REQUEST_ITEMS_MAX = 200_000
 /** Partitions in one answer of DescribeTopicPartitions (`max.request.partition.size.limit`); the rest comes with the next page. */
 export const DESCRIBED_PARTITIONS_MAX = 2000
 
+/** Producers in one answer of DescribeProducers, about 40 bytes each; partitions that would go beyond are refused. */
+export const DESCRIBED_PRODUCERS_MAX = 100_000
+
 /** Resolution of the one timer behind every timeout of a gateway. */
 export const TIMER_TICK_MS = 10
 

@@ -89,6 +89,8 @@ export interface Disk {
   syncDirectory(path: string): Promise<void>
   /** Bytes that can still be written on the file system that holds `path`. */
   freeBytes(path: string): Promise<number>
+  /** Size of the file system that holds `path`, whatever of it is taken. */
+  totalBytes(path: string): Promise<number>
   /** Waits for operations in flight and frees rings, descriptors and memory. */
   close(): Promise<void>
 }

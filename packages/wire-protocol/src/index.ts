@@ -24,6 +24,7 @@ export type { EndTransactionMarker, TransactionOutcome } from './records/control
 export { crc32c, crc32cImplementation } from './records/crc32c.ts'
 export { BatchRecord, iterateRecords, type RecordHeader } from './records/iterate-records.ts'
 export { BatchError, decompressedBytesMaxDefault } from './records/open-batch.ts'
+export { recompressBatch, type RecompressOptions } from './records/recompress-batch.ts'
 export { findRecordByTimestamp, maxTimestampRecord, type TimestampedOffset } from './records/search-timestamp.ts'
 export { validateBatch } from './records/validate-batch.ts'
 export { defaultValidationOptions } from './records/validation.ts'

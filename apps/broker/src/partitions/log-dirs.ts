@@ -16,7 +16,7 @@ const UNKNOWN_BYTES = -1
 
 export interface ShardLogDirsOptions {
   readonly directory: string
-  readonly disk: Pick<Disk, 'freeBytes'>
+  readonly disk: Pick<Disk, 'freeBytes' | 'totalBytes'>
   readonly mesh: Mesh
   /** Clients see all shards of the node as one broker. */
   readonly byNode: boolean
@@ -46,10 +46,11 @@ export class ShardLogDirs implements LogDirsPort {
   async #own(): Promise<LogDirView> {
     const { directory, disk, failed } = this.#options
     if (failed()) return { kind: 'refused', path: directory, error: 'KAFKA_STORAGE_ERROR' }
-    const freeBytes = await disk.freeBytes(directory).catch(() => UNKNOWN_BYTES)
-    // A disk in memory has no end.
-    const usableBytes = Number.isSafeInteger(freeBytes) ? freeBytes : UNKNOWN_BYTES
-    return { kind: 'healthy', path: directory, totalBytes: UNKNOWN_BYTES, usableBytes, replicas: this.#replicas() }
+    const [totalBytes, usableBytes] = await Promise.all([
+      known(disk.totalBytes(directory)),
+      known(disk.freeBytes(directory))
+    ])
+    return { kind: 'healthy', path: directory, totalBytes, usableBytes, replicas: this.#replicas() }
   }
 
   #replicas(): ReplicaSize[] {
@@ -63,6 +64,12 @@ export class ShardLogDirs implements LogDirsPort {
     }
     return sizes
   }
+}
+
+/** A disk in memory has no end, and one that fails does not tell. */
+async function known(byteCount: Promise<number>): Promise<number> {
+  const told = await byteCount.catch(() => UNKNOWN_BYTES)
+  return Number.isSafeInteger(told) ? told : UNKNOWN_BYTES
 }
 
 const NOTHING = new Uint8Array(0)

@@ -34,7 +34,7 @@ export function read(source: ReadSource, request: ReadRequest): ReadOutcome | Pr
     checkEpoch(group, request.currentLeaderEpoch) ??
     checkRole(source, request.leaderOnly) ??
     (isUnready(group) ? 'LEADER_NOT_AVAILABLE' : undefined)
-  if (problem !== undefined) return refused(group, problem)
+  if (problem !== undefined) return refused(problem)
   const { log } = group
   const end = group.committedOffset
   const { offset, lastFetchedEpoch } = request
@@ -42,10 +42,10 @@ export function read(source: ReadSource, request: ReadRequest): ReadOutcome | Pr
     const parted = whereLogsPart(group, offset, lastFetchedEpoch)
     if (parted !== undefined) return parted
   }
-  if (offset < log.startOffset || offset > log.endOffset) return refused(group, 'OFFSET_OUT_OF_RANGE')
+  if (offset < log.startOffset || offset > log.endOffset) return refused('OFFSET_OUT_OF_RANGE')
   const preferred = preferredReplica(source, request)
   if (preferred !== NONE) return data(group, undefined, preferred)
-  if (offset >= end || request.maxBytes <= 0) return data(group, undefined)
+  if (offset >= end || (request.maxBytes <= 0 && !request.atLeastOne)) return data(group, undefined)
   try {
     const result = log.read(offset, request.maxBytes, end, request.atLeastOne)
     if (!(result instanceof Promise)) return data(group, result)
@@ -61,7 +61,7 @@ export function read(source: ReadSource, request: ReadRequest): ReadOutcome | Pr
 /** Kafka's rules for a client that says what it has (KIP-595). */
 function whereLogsPart(group: ReplicatedLog, offset: number, lastFetchedEpoch: number): ReadOutcome | undefined {
   const known = group.endOffsetOfEpoch(lastFetchedEpoch)
-  if (known === undefined || offset < group.log.startOffset) return refused(group, 'OFFSET_OUT_OF_RANGE')
+  if (known === undefined || offset < group.log.startOffset) return refused('OFFSET_OUT_OF_RANGE')
   if (known.epoch >= lastFetchedEpoch && known.endOffset >= offset) return undefined
   return { kind: 'diverging', epoch: known.epoch, endOffset: known.endOffset, ...offsetsOf(group) }
 }
@@ -188,14 +188,15 @@ function data(group: ReplicatedLog, result: ReadResult | undefined, preferredRea
   }
 }
 
-export function refused(group: ReplicatedLog, error: ErrorName): ReadOutcome {
-  return { kind: 'refused', error, ...offsetsOf(group) }
+/** Kafka tells no offsets beside an error. */
+export function refused(error: ErrorName): ReadOutcome {
+  return { kind: 'refused', error, highWatermark: NONE, lastStableOffset: NONE, logStartOffset: NONE }
 }
 
 function readFailed(group: ReplicatedLog, error: unknown): ReadOutcome {
   if (!(error instanceof StoreError)) throw error
   if (error.code === 'CORRUPT') group.noteDamage()
-  return refused(group, readErrors[error.code] ?? 'KAFKA_STORAGE_ERROR')
+  return refused(readErrors[error.code] ?? 'KAFKA_STORAGE_ERROR')
 }
 
 function found(offset: number, timestamp: bigint, leaderEpoch: number): OffsetOutcome {

@@ -215,6 +215,21 @@ describe('a partition', () => {
     expect(log.entries).toHaveLength(0)
   })
 
+  it('stores batches in the codec of the topic, whatever they came in, and knows a retry all the same', async () => {
+    const { log, partition } = setUp({ 'compression.type': 'gzip', 'message.timestamp.type': 'LogAppendTime' })
+    const producer = { id: 7n, epoch: 0, sequence: 0 }
+    const answers = [partition.append(batch(3, producer), options), partition.append(batch(3, producer), options)]
+    flush(log, partition)
+    for (const answer of await Promise.all(answers)) expect(answer).toMatchObject({ kind: 'appended', baseOffset: 0 })
+    const [stored, ...others] = log.entries
+    if (stored === undefined) throw new Error('nothing stored')
+    expect(others).toEqual([])
+    expect(batchHeader.codec(stored, 0)).toBe(1)
+    expect(batchHeader.maxTimestamp(stored, 0)).toBe(BigInt(NOW))
+    expect(batchHeader.leaderEpoch(stored, 0)).toBe(4)
+    expect(batchHeader.computeCrc(stored, 0)).toBe(batchHeader.crc(stored, 0))
+  })
+
   it('stamps batches with the time of appending when the topic says so', async () => {
     const { log, partition } = setUp({ 'message.timestamp.type': 'LogAppendTime' })
     const answer = partition.append(batch(1, undefined, 5n), options)
@@ -224,6 +239,22 @@ describe('a partition', () => {
     if (stored === undefined) throw new Error('nothing stored')
     expect(batchHeader.maxTimestamp(stored, 0)).toBe(BigInt(NOW))
     expect(batchHeader.computeCrc(stored, 0)).toBe(batchHeader.crc(stored, 0))
+  })
+
+  it('answers a retry with the time of its records, and shows its producer to operators', async () => {
+    const { log, group, partition } = setUp()
+    const sent = { id: 7n, epoch: 2, sequence: 0 }
+    const first = partition.append(batch(3, sent), options)
+    flush(log, partition)
+    const again = partition.append(batch(3, sent), options)
+    expect([await first, await again]).toMatchObject([
+      { baseOffset: 0, logAppendTimeMs: -1n },
+      { baseOffset: 0, logAppendTimeMs: BigInt(NOW) }
+    ])
+    const producers = [{ producerId: 7n, producerEpoch: 2, lastSequence: 2, lastTimestamp: BigInt(NOW) }]
+    expect(await partition.describeProducers()).toEqual({ kind: 'found', producers })
+    group.role = 'follower'
+    expect(await partition.describeProducers()).toEqual({ kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' })
   })
 
   it('keeps batches in order while the log has no room, within its budget', async () => {
@@ -283,7 +314,12 @@ describe('a partition', () => {
     })
     expect(await partition.read({ ...request, offset: 2 })).toMatchObject({ kind: 'data', byteCount: 0 })
     expect(await partition.read({ ...request, offset: 3 })).toMatchObject({ kind: 'data', byteCount: 0 })
-    expect(await partition.read({ ...request, offset: 5 })).toMatchObject({ error: 'OFFSET_OUT_OF_RANGE' })
+    const outside = { kind: 'refused', error: 'OFFSET_OUT_OF_RANGE' } as const
+    const untold = { highWatermark: -1, lastStableOffset: -1, logStartOffset: -1 }
+    expect(await partition.read({ ...request, offset: 5 })).toEqual({ ...outside, ...untold })
+    const first = { kind: 'data', byteCount: log.entries[0]?.length }
+    expect(await partition.read({ ...request, maxBytes: 0 })).toMatchObject(first)
+    expect(await partition.read({ ...request, maxBytes: 0, atLeastOne: false })).toMatchObject({ byteCount: 0 })
     expect(await partition.read({ ...request, currentLeaderEpoch: 3 })).toMatchObject({ error: 'FENCED_LEADER_EPOCH' })
     expect(await partition.read({ ...request, currentLeaderEpoch: 5 })).toMatchObject({ error: 'UNKNOWN_LEADER_EPOCH' })
   })

@@ -2,7 +2,7 @@
  * A partition's replica on this shard: Kafka's rules on top of a replicated log. On the leader it takes batches, on leader and
  * followers it serves reads (partition-reads.ts).
  *
- * Append: validate the batch, check its sequence, give it the next offsets and the leader's epoch (patched in place), propose it,
+ * Append: validate the batch, check its sequence, give it the topic's codec, the next offsets and the leader's epoch (patched in place), propose it,
  * answer when it is flushed here (acks=1) or committed and held by min.insync.replicas (acks=all). Everything from validation to
  * the log's copy happens in one synchronous stretch, so batches of one partition cannot overtake each other and the caller's
  * buffer is free when `append` returns.
@@ -22,6 +22,7 @@ import type {
   OffsetOutcome,
   OffsetSpec,
   PartitionPort,
+  ProducersOutcome,
   ReadOutcome,
   ReadRequest
 } from '@milena/gateway'
@@ -35,6 +36,7 @@ import { Backlog, type BacklogBudget } from './backlog.ts'
 import { LogStart } from './delete-records/log-start.ts'
 import { endOffsetForEpoch, offsetFor, read, refused, type ReadSource } from './partition-reads.ts'
 import { lastSequenceOf, type ProducerState } from './producers/producer-state.ts'
+import { inTopicCodec, type StoredBatchLimits } from './topic-codec.ts'
 
 /** Most that the records of one compressed batch may unpack to while they are checked. */
 const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024
@@ -78,7 +80,7 @@ export class Partition implements PartitionPort, GroupListener {
   readonly #watchers = new Set<() => void>()
   readonly #start = new LogStart(() => this.group)
   #settings: TopicSettings
-  #batchBytesMax = 0
+  #limits: StoredBatchLimits = { batchBytesMax: 0, decompressedBytesMax: DECOMPRESSED_BYTES_MAX }
   #compacted = false
   #inSyncWanted = 1
   #group: ReplicatedLog | undefined
@@ -105,7 +107,8 @@ export class Partition implements PartitionPort, GroupListener {
   /** The topic's settings changed. */
   configure(settings: TopicSettings): void {
     this.#settings = settings
-    this.#batchBytesMax = Math.min(settings['max.message.bytes'], this.#context.entryBytesMax)
+    const batchBytesMax = Math.min(settings['max.message.bytes'], this.#context.entryBytesMax)
+    this.#limits = { ...this.#limits, batchBytesMax }
     this.#compacted = settings['cleanup.policy'].includes('compact')
     this.#inSyncWanted = settings['min.insync.replicas']
     // Fewer replicas may be wanted now than who waits was waiting for.
@@ -163,10 +166,12 @@ export class Partition implements PartitionPort, GroupListener {
     if (nextOffset > Number.MAX_SAFE_INTEGER) {
       return Promise.resolve(this.#refuse('KAFKA_STORAGE_ERROR', 'The partition has reached the largest offset.'))
     }
-    stamp(records, batch, baseOffset, this.group.term, appendTime)
-    const refusal = this.#store(records, nextOffset)
+    const stored = inTopicCodec(records, batch, this.#settings, this.#limits)
+    if ('error' in stored) return Promise.resolve(this.#refuse(stored.error, stored.message))
+    stamp(stored, batch, baseOffset, this.group.term, appendTime)
+    const refusal = this.#store(stored, nextOffset)
     if (refusal !== undefined) return Promise.resolve(refusal)
-    this.#remember(batch, baseOffset, nextOffset, appendTime)
+    this.#remember(batch, baseOffset, nextOffset, appendTime >= 0n ? appendTime : batch.maxTimestamp)
     return this.#answer(nextOffset, this.#appended(baseOffset, appendTime), options)
   }
 
@@ -194,8 +199,7 @@ export class Partition implements PartitionPort, GroupListener {
       nowMs,
       timestampBeforeMaxMs: Number(settings['message.timestamp.before.max.ms']),
       timestampAfterMaxMs: Number(settings['message.timestamp.after.max.ms']),
-      batchBytesMax: this.#batchBytesMax,
-      decompressedBytesMax: DECOMPRESSED_BYTES_MAX
+      ...this.#limits
     })
   }
 
@@ -427,7 +431,7 @@ export class Partition implements PartitionPort, GroupListener {
   // ---- reading ----
 
   read(request: ReadRequest): ReadOutcome | Promise<ReadOutcome> {
-    if (this.#isGone) return refused(this.group, this.#closed ?? 'UNKNOWN_TOPIC_OR_PARTITION')
+    if (this.#isGone) return refused(this.#closed ?? 'UNKNOWN_TOPIC_OR_PARTITION')
     return read(this.#source, request)
   }
 
@@ -439,6 +443,12 @@ export class Partition implements PartitionPort, GroupListener {
   endOffsetForEpoch(epoch: number, currentLeaderEpoch: number): Promise<EpochEndOutcome> {
     if (this.#closed !== undefined) return Promise.resolve({ kind: 'refused', error: this.#closed })
     return Promise.resolve(endOffsetForEpoch(this.#source, epoch, currentLeaderEpoch))
+  }
+
+  describeProducers(): Promise<ProducersOutcome> {
+    const error = this.#closed ?? (this.group.role === 'leader' ? undefined : 'NOT_LEADER_OR_FOLLOWER')
+    if (error !== undefined) return Promise.resolve({ kind: 'refused', error })
+    return Promise.resolve({ kind: 'found', producers: this.producers.describe() })
   }
 
   get #source(): ReadSource {

@@ -13,6 +13,7 @@ import type {
   OffsetSpec,
   PartitionPort,
   PartitionsPort,
+  ProducersOutcome,
   ReadOutcome,
   ReadRequest
 } from '@milena/gateway'
@@ -25,6 +26,7 @@ const services = {
   offset: 'partition.offset',
   epochEnd: 'partition.epochEnd',
   deleteRecords: 'partition.deleteRecords',
+  producers: 'partition.producers',
   wait: 'partition.wait'
 } as const
 
@@ -80,6 +82,7 @@ export class RemotePartition implements PartitionPort {
     try {
       const answer = await this.#call(services.read, pack({ ...this.#address, request }, []), DEADLINE_MS)
       const { head, body } = unpack<ReadHead | Exclude<ReadOutcome, { kind: 'data' }>>(answer)
+      if (head.kind === 'refused') return head
       this.#highWatermark = head.highWatermark
       if (head.kind !== 'data') return head
       const abortedTransactions = head.aborted.map(a => ({
@@ -116,6 +119,14 @@ export class RemotePartition implements PartitionPort {
     try {
       const message = pack({ ...this.#address, offset, options }, [])
       return unpack<DeletionOutcome>(await this.#call(services.deleteRecords, message, options.timeoutMs)).head
+    } catch (error) {
+      return { kind: 'refused', error: callError(error) }
+    }
+  }
+
+  async describeProducers(): Promise<ProducersOutcome> {
+    try {
+      return unpack<ProducersOutcome>(await this.#call(services.producers, pack(this.#address, []), DEADLINE_MS)).head
     } catch (error) {
       return { kind: 'refused', error: callError(error) }
     }
@@ -213,6 +224,14 @@ export function serveRemotePartitions(
       'error' in partition
         ? { kind: 'refused', error: partition.error }
         : await partition.deleteRecords(head.offset, head.options),
+      []
+    )
+  })
+  mesh.serve(services.producers, async payload => {
+    const { head } = unpack<Address>(payload)
+    const partition = table.find(head.topicId, head.partition)
+    return pack(
+      'error' in partition ? { kind: 'refused', error: partition.error } : await partition.describeProducers(),
       []
     )
   })

@@ -6,6 +6,7 @@
  * marked `dynamic` can be changed later, for one broker or for all (dynamic-settings.ts).
  */
 import { boolean, integer, list, long, LONG_MAX, string, type ValuesOf } from './definition.ts'
+import { gzipLevelProblem } from './topic-settings.ts'
 
 const MIB = 1024 * 1024
 
@@ -109,6 +110,22 @@ export const brokerSettings = {
     unit: 'bytes',
     dynamic: 'broker',
     doc: 'Default of max.message.bytes.'
+  }),
+  'compression.type': string('producer', {
+    oneOf: ['uncompressed', 'zstd', 'lz4', 'snappy', 'gzip', 'producer'],
+    dynamic: 'broker',
+    doc: 'Default of the topic setting of that name.'
+  }),
+  'compression.gzip.level': integer(-1, {
+    check: gzipLevelProblem,
+    dynamic: 'broker',
+    doc: 'Default of the topic setting of that name.'
+  }),
+  'compression.zstd.level': integer(3, {
+    min: -131072,
+    max: 22,
+    dynamic: 'broker',
+    doc: 'Default of the topic setting of that name.'
   }),
   'log.segment.bytes': integer(128 * MIB, {
     min: MIB,

@@ -97,4 +97,8 @@ describe('topic settings', () => {
     expect(typed['retention.ms']).toBe(5n)
     expect(typed['max.message.bytes']).toBe(2_000_000)
   })
+
+  it('take any number for retention.bytes, as Kafka does', () => {
+    expect(parseValue('retention.bytes', topicSettings['retention.bytes'], '-2')).toEqual({ value: -2n })
+  })
 })

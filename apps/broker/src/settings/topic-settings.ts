@@ -19,18 +19,24 @@ export const topicSettings = {
     stored: true
   }),
   'compression.gzip.level': integer(-1, {
-    check: level =>
-      level === -1 || (level >= 1 && level <= 9) ? undefined : 'Value must be between 1 and 9 or equal to -1',
-    doc: 'Level for gzip, -1 for its default.',
+    check: gzipLevelProblem,
+    doc: 'Level at which compression.type=gzip compresses, -1 for the default of gzip.'
+  }),
+  'compression.lz4.level': integer(9, {
+    min: 1,
+    max: 17,
+    doc: 'Level for lz4. Its compressor here has only one.',
     stored: true
   }),
-  'compression.lz4.level': integer(9, { min: 1, max: 17, doc: 'Level for lz4.', stored: true }),
   'compression.type': string('producer', {
     oneOf: ['uncompressed', 'zstd', 'lz4', 'snappy', 'gzip', 'producer'],
-    doc: 'Codec of stored batches. Batches are stored as the producer compressed them.',
-    stored: true
+    doc: 'Codec of stored batches. Other than producer costs CPU: batches in other codecs are compressed again.'
   }),
-  'compression.zstd.level': integer(3, { min: -131072, max: 22, doc: 'Level for zstd.', stored: true }),
+  'compression.zstd.level': integer(3, {
+    min: -131072,
+    max: 22,
+    doc: 'Level at which compression.type=zstd compresses.'
+  }),
   'delete.retention.ms': long(86_400_000n, {
     unit: 'ms',
     min: 0,
@@ -120,8 +126,7 @@ export const topicSettings = {
   'remote.storage.enable': boolean(false, { doc: 'Tiered storage. Not there yet.', stored: true }),
   'retention.bytes': long(-1n, {
     unit: 'bytes',
-    min: -1,
-    doc: 'Bytes a partition keeps, -1 for all. Not enforced yet.',
+    doc: 'Bytes a partition keeps; negative for all. Not enforced yet.',
     stored: true
   }),
   'retention.ms': long(604_800_000n, {
@@ -154,6 +159,9 @@ export type TopicSettingName = keyof typeof topicSettings
 
 /** Broker settings that give a topic setting its default (Kafka's synonyms that this broker has). */
 export const topicSettingSynonyms: Partial<Record<TopicSettingName, string>> = {
+  'compression.gzip.level': 'compression.gzip.level',
+  'compression.type': 'compression.type',
+  'compression.zstd.level': 'compression.zstd.level',
   'index.interval.bytes': 'log.index.interval.bytes',
   'max.message.bytes': 'message.max.bytes',
   'message.timestamp.after.max.ms': 'log.message.timestamp.after.max.ms',
@@ -162,6 +170,11 @@ export const topicSettingSynonyms: Partial<Record<TopicSettingName, string>> = {
   'min.insync.replicas': 'min.insync.replicas',
   'segment.bytes': 'log.segment.bytes',
   'segment.ms': 'log.roll.ms'
+}
+
+/** Why gzip has no such level. */
+export function gzipLevelProblem(level: number): string | undefined {
+  return level === -1 || (level >= 1 && level <= 9) ? undefined : 'Value must be between 1 and 9 or equal to -1'
 }
 
 /** Elements of the lists of throttled replicas. */

@@ -14,6 +14,7 @@ import { deleteTopicsHandler } from './topics/delete-topics.ts'
 import { describeClusterHandler } from './describe-cluster.ts'
 import { describeConfigsHandler } from './administration/describe-configs.ts'
 import { describeLogDirsHandler } from './administration/describe-log-dirs.ts'
+import { describeProducersHandler } from './describe-producers.ts'
 import { describeQuorumHandler } from './administration/describe-quorum.ts'
 import { describeTopicPartitionsHandler } from './describe-topic-partitions.ts'
 import { electLeadersHandler } from './administration/elect-leaders.ts'
@@ -27,6 +28,7 @@ import { listPartitionReassignmentsHandler } from './administration/list-partiti
 import { metadataHandler } from './metadata.ts'
 import { offsetForLeaderEpochHandler } from './offset-for-leader-epoch.ts'
 import { produceHandler } from './produce.ts'
+import { updateFeaturesHandler } from './administration/update-features.ts'
 import { unregisterBrokerHandler } from './administration/unregister-broker.ts'
 
 const always: readonly AnyHandler[] = [
@@ -42,7 +44,9 @@ const always: readonly AnyHandler[] = [
   anyHandler(initProducerIdHandler),
   anyHandler(offsetForLeaderEpochHandler),
   anyHandler(describeClusterHandler),
-  anyHandler(describeTopicPartitionsHandler)
+  anyHandler(describeProducersHandler),
+  anyHandler(describeTopicPartitionsHandler),
+  anyHandler(updateFeaturesHandler)
 ]
 
 const withAdministration = (port: AdministrationPort): readonly AnyHandler[] => [

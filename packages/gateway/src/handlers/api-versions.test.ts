@@ -60,10 +60,15 @@ test('what needs a port that the host lacks is neither listed nor served', async
   }
 })
 
-test('no features are claimed', async () => {
+test('the features tell which Kafka this is, and claim no protocol that is not served', async () => {
   const client = await served.connect()
-  const response = await client.request(apis.apiVersions, 4, software)
-  expect(response).toMatchObject({ supportedFeatures: [], finalizedFeatures: [], finalizedFeaturesEpoch: -1n })
+  for (const version of [3, 4]) {
+    expect(await client.request(apis.apiVersions, version, software)).toMatchObject({
+      supportedFeatures: [{ name: 'metadata.version', minVersion: 30, maxVersion: 30 }],
+      finalizedFeatures: [{ name: 'metadata.version', minVersionLevel: 30, maxVersionLevel: 30 }],
+      finalizedFeaturesEpoch: 0n
+    })
+  }
 })
 
 test('Produce is listed from version 0 for the sake of librdkafka, but its first versions are not served', async () => {

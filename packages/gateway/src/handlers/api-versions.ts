@@ -1,10 +1,10 @@
 /**
  * ApiVersions: what this gateway speaks. Derived from the handler table; only what works is listed.
  *
- * No features are reported: Kafka's finalized features switch clients to protocols (transactions of the second generation,
- * the new group protocol) that are not served here, and a feature that is not reported reads as level 0.
+ * With it come the cluster's features, from which clients conclude which protocols they may use (`features.ts`).
  */
 import { apis, errorCode, type VersionRange } from '@milena/wire-protocol'
+import { features, FINALIZED_FEATURES_EPOCH } from '../features.ts'
 import type { Handler } from '../handler.ts'
 
 export interface AdvertisedVersions {
@@ -20,7 +20,13 @@ export function apiVersionsHandler(others: readonly AdvertisedVersions[]): Handl
   const versions = apis.apiVersions.versions
   const own = { apiKey: apis.apiVersions.key, minVersion: versions.min, maxVersion: versions.max }
   const apiKeys = [...others, own].sort((a, b) => a.apiKey - b.apiKey)
-  const answer = { errorCode: 0, apiKeys }
+  const answer = {
+    errorCode: 0,
+    apiKeys,
+    supportedFeatures: features.map(({ name, level }) => ({ name, minVersion: level, maxVersion: level })),
+    finalizedFeaturesEpoch: FINALIZED_FEATURES_EPOCH,
+    finalizedFeatures: features.map(({ name, level }) => ({ name, minVersionLevel: level, maxVersionLevel: level }))
+  }
   return {
     api: apis.apiVersions,
     versions,

@@ -110,6 +110,12 @@ test('an illegal name is INVALID_TOPIC_EXCEPTION and never reaches the host', as
   expect([...served.host.cluster.view().topics()]).toEqual([])
 })
 
+test("asking for the name of the controller's log makes no topic of that name", async () => {
+  const { topics } = await client.request(apis.metadata, 9, { topics: [{ name: '__cluster_metadata' }] })
+  expect(topics).toMatchObject([{ errorCode: errorCode('UNKNOWN_TOPIC_OR_PARTITION') }])
+  expect([...served.host.cluster.view().topics()]).toEqual([])
+})
+
 test('names that are properties of every object are ordinary names', async () => {
   const odd = ['__proto__', 'constructor', 'toString', 'hasOwnProperty']
   const { topics } = await client.request(apis.metadata, 9, { topics: odd.map(name => ({ name })) })

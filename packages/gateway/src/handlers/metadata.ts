@@ -10,7 +10,7 @@ import { ALL_CLUSTER_OPERATIONS, ALL_TOPIC_OPERATIONS, OPERATIONS_OMITTED } from
 import type { Handler, RequestContext } from '../handler.ts'
 import type { ClusterView, PartitionView, TopicView } from '../ports.ts'
 import { AUTO_CREATE_TOPICS_PER_REQUEST_MAX } from '../settings.ts'
-import { topicNameProblem } from '../topic-names.ts'
+import { METADATA_TOPIC, topicNameProblem } from '../topic-names.ts'
 
 type Request = RequestOf<typeof apis.metadata>
 type Response = ResponseInput<typeof apis.metadata>
@@ -51,7 +51,8 @@ function topicsToCreate(context: RequestContext, request: Request): string[] {
   const missing = new Set<string>()
   for (const { name, topicId } of request.topics ?? []) {
     if (name === null || topicId !== ZERO_UUID) continue
-    if (view.topicByName(name) === undefined && topicNameProblem(name) === null) missing.add(name)
+    const mayExist = topicNameProblem(name) === null && name !== METADATA_TOPIC
+    if (mayExist && view.topicByName(name) === undefined) missing.add(name)
   }
   return [...missing]
 }

@@ -42,6 +42,13 @@ test('every version appends and tells the base offset', async () => {
   }
 })
 
+test('a client that gives no time for acks gives enough for the disk', async () => {
+  const timeouts = [-1, 0, 1, 30_000]
+  for (const timeoutMs of timeouts) await produce(9, [part(0)], { timeoutMs })
+  const { appends } = served.host.cluster.partition('a', 0)
+  expect(appends.map(each => each.timeoutMs)).toEqual([1000, 1000, 1000, 30_000])
+})
+
 test('each partition of a request has its own outcome, in the order of the request', async () => {
   served.host.cluster.partition('a', 1).refuseAppends = 'MESSAGE_TOO_LARGE'
   const { responses } = await produce(9, [part(2), part(1), part(0, null), part(9), part(0, new Uint8Array(0))])

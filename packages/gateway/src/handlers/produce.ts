@@ -20,6 +20,11 @@ type Result = NonNullable<NonNullable<Response['responses']>[number]['partitionR
 
 const TOPIC_IDS_FROM = 13
 const LEADER_HINTS_FROM = 10
+/**
+ * Shortest time that acks are given, ms. Kafka counts the time of other replicas only and has written to its page cache by then, so
+ * that a client may ask for no time at all; here the answer waits for the disk as well.
+ */
+const ACKS_MS_MIN = 1_000
 /** How long an answer waits for a leader that it could name, and how often it looks, ms. */
 const LEADER_WAIT_MS = 500
 const LEADER_LOOK_MS = 10
@@ -64,8 +69,9 @@ class ProduceCall {
   constructor(context: RequestContext, request: Request, acks: Acks) {
     this.#context = context
     this.#request = request
-    const { timeoutMs, transactionalId } = request
-    this.#options = { acks, timeoutMs: Math.max(0, timeoutMs), apiVersion: context.apiVersion, transactionalId }
+    const { transactionalId } = request
+    const timeoutMs = Math.max(ACKS_MS_MIN, request.timeoutMs)
+    this.#options = { acks, timeoutMs, apiVersion: context.apiVersion, transactionalId }
   }
 
   start(): Outcome<typeof apis.produce> | Promise<Outcome<typeof apis.produce>> {

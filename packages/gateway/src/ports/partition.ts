@@ -31,7 +31,7 @@ export type AppendResult =
   | {
       readonly kind: 'appended'
       readonly baseOffset: number
-      /** -1n unless message.timestamp.type is LogAppendTime. */
+      /** -1n unless message.timestamp.type is LogAppendTime, or the batch is a retry: then its largest timestamp, as in Kafka. */
       readonly logAppendTimeMs: bigint
       readonly logStartOffset: number
     }
@@ -139,6 +139,20 @@ export type DeletionOutcome =
   /** `lowWatermark`: where the log begins now, on every replica. */
   { readonly kind: 'done'; readonly lowWatermark: number } | { readonly kind: 'refused'; readonly error: ErrorName }
 
+/** What a partition remembers of an idempotent producer. */
+export interface ProducerView {
+  readonly producerId: bigint
+  readonly producerEpoch: number
+  /** Of its last batch; -1 when no batch of this epoch is remembered. */
+  readonly lastSequence: number
+  /** The largest timestamp in that batch, ms; -1n when there is none. */
+  readonly lastTimestamp: bigint
+}
+
+export type ProducersOutcome =
+  | { readonly kind: 'found'; readonly producers: readonly ProducerView[] }
+  | { readonly kind: 'refused'; readonly error: ErrorName }
+
 /** One partition. See above for what is refused, and in which order. */
 export interface PartitionPort {
   readonly topicId: string
@@ -170,6 +184,8 @@ export interface PartitionPort {
    * and nothing else).
    */
   deleteRecords(offset: number, options: { timeoutMs: number }): Promise<DeletionOutcome>
+  /** Leader only: the idempotent producers that it remembers (KIP-664), a few thousand at most. */
+  describeProducers(): Promise<ProducersOutcome>
   /**
    * `listener` runs when a read would answer differently than before: more can be read, the leader or its epoch changed, or
    * the partition went away (`find` would give another port or none). At most once an event-loop turn; it may call the

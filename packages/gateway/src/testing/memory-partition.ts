@@ -12,6 +12,8 @@ import type {
   OffsetOutcome,
   OffsetSpec,
   PartitionPort,
+  ProducersOutcome,
+  ProducerView,
   ReadOutcome,
   ReadRequest
 } from '../ports.ts'
@@ -39,6 +41,8 @@ export class MemoryPartition implements PartitionPort {
   readonly appends: AppendOptions[] = []
   /** What was asked to be deleted, newest last. */
   readonly deletions: { readonly offset: number; readonly timeoutMs: number }[] = []
+  /** What it remembers of idempotent producers. */
+  producers: readonly ProducerView[] = []
   /** Appends are refused with this. */
   refuseAppends: ErrorName | null = null
   /** Look-ups of offsets are refused with this. */
@@ -169,6 +173,11 @@ export class MemoryPartition implements PartitionPort {
     return Promise.resolve({ kind: 'done', lowWatermark: this.logStartOffset })
   }
 
+  describeProducers(): Promise<ProducersOutcome> {
+    if (this.role === 'follower') return Promise.resolve({ kind: 'refused', error: 'NOT_LEADER_OR_FOLLOWER' })
+    return Promise.resolve({ kind: 'found', producers: this.producers })
+  }
+
   watch(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -200,16 +209,14 @@ export class MemoryPartition implements PartitionPort {
       logStartOffset: this.logStartOffset
     }
     const error = this.#problem(request.currentLeaderEpoch, request.leaderOnly)
-    if (error !== null) return { kind: 'refused', error, ...offsets }
+    if (error !== null) return refused(error)
     if (request.lastFetchedEpoch >= 0) {
       const { leaderEpoch: epoch, endOffset } = this.#endOf(request.lastFetchedEpoch)
-      if (epoch < 0) return { kind: 'refused', error: 'OFFSET_OUT_OF_RANGE', ...offsets }
+      if (epoch < 0) return refused('OFFSET_OUT_OF_RANGE')
       if (epoch < request.lastFetchedEpoch || endOffset < offset)
         return { kind: 'diverging', epoch, endOffset, ...offsets }
     }
-    if (offset < this.logStartOffset || offset > this.#nextOffset) {
-      return { kind: 'refused', error: 'OFFSET_OUT_OF_RANGE', ...offsets }
-    }
+    if (offset < this.logStartOffset || offset > this.#nextOffset) return refused('OFFSET_OUT_OF_RANGE')
     const slices: Uint8Array[] = []
     let byteCount = 0
     const preferredReadReplica = this.role === 'leader' ? (this.replicaByRack.get(request.clientRack) ?? -1) : -1
@@ -252,4 +259,8 @@ export class MemoryPartition implements PartitionPort {
   #refused(error: ErrorName): AppendResult {
     return { kind: 'refused', error, message: null, recordErrors: [], logStartOffset: this.logStartOffset }
   }
+}
+
+function refused(error: ErrorName): ReadOutcome {
+  return { kind: 'refused', error, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1 }
 }

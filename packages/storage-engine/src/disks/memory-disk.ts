@@ -222,6 +222,11 @@ export class MemoryDisk implements Disk {
     return Math.max(0, this.#capacityBytes - this.#sectorsUsed * SECTOR_BYTES)
   }
 
+  async totalBytes(path: string): Promise<number> {
+    await this.#performOrFail('read', path)
+    return this.#capacityBytes
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#files].map(file => file.close()))
     this.#off ??= new DiskError('CLOSED', '/', 'the disk is closed')

@@ -81,6 +81,11 @@ export abstract class PosixDisk implements Disk {
     return names.freeBytes(path)
   }
 
+  async totalBytes(path: string): Promise<number> {
+    this.#assertOpen(path)
+    return names.totalBytes(path)
+  }
+
   /** Closes every file, then what carries the operations. Buffers stay valid until their owners release them. */
   close(): Promise<void> {
     this.#closing ??= Promise.all([...this.#files].map(file => file.close())).then(() => this.closeIo())

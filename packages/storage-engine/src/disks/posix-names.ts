@@ -117,6 +117,13 @@ export function freeBytes(path: string): Promise<number> {
   })
 }
 
+export function totalBytes(path: string): Promise<number> {
+  return wrapErrors(path, 'statfs', async () => {
+    const { blocks, bsize } = await fs.promises.statfs(path)
+    return blocks * bsize
+  })
+}
+
 export const close: (fd: number) => Promise<void> = closeFile
 export const truncate: (fd: number, length: number) => Promise<void> = promisify(fs.ftruncate)
 

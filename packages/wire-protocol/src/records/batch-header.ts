@@ -203,6 +203,16 @@ export function setBaseOffset(bytes: Uint8Array, start: number, offset: number):
   writeInt32(bytes, start + 4, offset >>> 0)
 }
 
+/** Writes the length field for a batch of `byteCount` bytes. The checksum does not cover it. */
+export function setTotalBytes(bytes: Uint8Array, start: number, byteCount: number): void {
+  writeInt32(bytes, start + 8, byteCount - logOverheadBytes)
+}
+
+/** Writes the number of the codec; `updateCrc` afterwards, when the records are in place. */
+export function setCodec(bytes: Uint8Array, start: number, number: number): void {
+  bytes[start + 22] = (bytes[start + 22]! & ~attributeBits.codec) | number
+}
+
 /** Writes the leader epoch (Raft term). The checksum does not cover it. */
 export function setLeaderEpoch(bytes: Uint8Array, start: number, epoch: number): void {
   writeInt32(bytes, start + 12, epoch)

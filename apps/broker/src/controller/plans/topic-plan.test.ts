@@ -79,7 +79,7 @@ describe('planning topics', () => {
     [{ name: 'x'.repeat(250) }, 'INVALID_TOPIC_EXCEPTION'],
     [{ partitionCount: 0 }, 'INVALID_PARTITIONS'],
     [{ partitionCount: -5 }, 'INVALID_PARTITIONS'],
-    [{ partitionCount: 2_147_483_647 }, 'INVALID_PARTITIONS'],
+    [{ partitionCount: 2_147_483_647 }, 'POLICY_VIOLATION'],
     [{ partitionCount: 101 }, 'INVALID_PARTITIONS'],
     [{ replicationFactor: 0 }, 'INVALID_REPLICATION_FACTOR'],
     [{ replicationFactor: 2 }, 'INVALID_REPLICATION_FACTOR'],

@@ -147,10 +147,7 @@ function placeByLoad(
   if (partitionCount <= 0)
     throw new PlanRefusal('INVALID_PARTITIONS', 'Number of partitions was set to an invalid non-positive value.')
   if (partitionCount > PARTITIONS_PER_REQUEST_MAX) {
-    throw new PlanRefusal(
-      'INVALID_PARTITIONS',
-      `A request may ask for at most ${PARTITIONS_PER_REQUEST_MAX} partitions`
-    )
+    throw new PlanRefusal('POLICY_VIOLATION', `A request may ask for at most ${PARTITIONS_PER_REQUEST_MAX} partitions`)
   }
   return placeNew(state, load, partitionCount, factor)
 }

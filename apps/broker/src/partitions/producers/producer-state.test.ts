@@ -53,6 +53,21 @@ describe('producer state', () => {
     expect(append(state, 1n, 6, 0, 1)).toBe('next')
   })
 
+  it('shows each producer with the end of its last batch, also one that is restored', () => {
+    const state = newState()
+    append(state, 1n, 0, 0, 3)
+    append(state, 2n, 5, 0, 1)
+    append(state, 1n, 0, 3, 2)
+    const described = [
+      { producerId: 2n, producerEpoch: 5, lastSequence: 0, lastTimestamp: -1n },
+      { producerId: 1n, producerEpoch: 0, lastSequence: 4, lastTimestamp: -1n }
+    ]
+    expect(state.describe()).toEqual(described)
+    const restored = newState()
+    restored.restore(state.snapshotUpTo(offset))
+    expect(restored.describe()).toEqual(described)
+  })
+
   it('comes back from a snapshot as it was', () => {
     offset = 7
     const state = newState()

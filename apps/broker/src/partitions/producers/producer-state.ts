@@ -9,6 +9,7 @@
  * exactly as durable as the batches it was made from. Bounded: PRODUCERS_MAX per partition, the longest idle one goes first;
  * producers idle longer than producer.id.expiration.ms go at the next snapshot.
  */
+import type { ProducerView } from '@milena/gateway'
 import type { LogFold } from '@milena/storage-engine'
 import { batchHeader, type ErrorName } from '@milena/wire-protocol'
 
@@ -22,7 +23,7 @@ interface RememberedBatch {
   lastSequence: number
   baseOffset: number
   lastOffset: number
-  /** Log append time answered then, or -1n. */
+  /** The largest in it, which is the log append time where the broker stamps; -1n when there is none. */
   timestamp: bigint
 }
 
@@ -67,6 +68,19 @@ export class ProducerState implements LogFold {
 
   get producerCount(): number {
     return this.#producers.size
+  }
+
+  /** Everything that is remembered, as operators ask for it. */
+  describe(): ProducerView[] {
+    return Array.from(this.#producers, ([producerId, { epoch, batches }]) => {
+      const last = batches.at(-1)
+      return {
+        producerId,
+        producerEpoch: epoch,
+        lastSequence: last?.lastSequence ?? -1,
+        lastTimestamp: last?.timestamp ?? -1n
+      }
+    })
   }
 
   /** Whether a batch of this producer may be appended now. */
@@ -225,13 +239,12 @@ export class ProducerState implements LogFold {
     const lastOffset = batchHeader.lastOffset(entry, 0)
     if (lastOffset < this.#upTo) return
     if (!batchHeader.hasProducerId(entry, 0) || batchHeader.isControl(entry, 0)) return this.advance(lastOffset + 1)
-    const appendTime = batchHeader.timestampType(entry, 0) === 'LogAppendTime'
     this.record(batchHeader.producerId(entry, 0), batchHeader.producerEpoch(entry, 0), {
       firstSequence: batchHeader.baseSequence(entry, 0),
       lastSequence: batchHeader.lastSequence(entry, 0),
       baseOffset: batchHeader.baseOffset(entry, 0),
       lastOffset,
-      timestamp: appendTime ? batchHeader.maxTimestamp(entry, 0) : -1n
+      timestamp: batchHeader.maxTimestamp(entry, 0)
     })
   }
 }

@@ -57,7 +57,7 @@ test('every version tells settings, and types, texts and origins as far as it ha
       includeSynonyms: true,
       includeDocumentation: documented
     })
-    expect(results).toMatchObject([{ errorCode: 0, resourceType: TOPIC, resourceName: 'a' }])
+    expect(results).toMatchObject([{ errorCode: 0, errorMessage: '', resourceType: TOPIC, resourceName: 'a' }])
     expect(results[0]?.configs[0]).toMatchObject({
       name: 'retention.ms',
       value: '1000',

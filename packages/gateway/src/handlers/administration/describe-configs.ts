@@ -102,7 +102,8 @@ function describe(request: Request, requested: RequestedResource, configs: reado
   // An empty list asks for everything, as null does.
   const wanted = keys === null || keys.length === 0 ? null : new Set(keys)
   return {
-    errorMessage: null,
+    // Empty and not null, as Kafka says that nothing is wrong.
+    errorMessage: '',
     resourceType,
     resourceName,
     configs: configs

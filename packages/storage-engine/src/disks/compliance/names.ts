@@ -74,7 +74,9 @@ export function namesSuite(test: Suite): void {
     assert.deepEqual(await contents(file), [...pattern(100, 1), ...pattern(100, 2)])
   })
 
-  test('tells how much can still be written', async ({ disk, folder }) => {
-    assert.ok((await disk.freeBytes(folder)) > 0)
+  test('tells how much can still be written, and of how much', async ({ disk, folder }) => {
+    const freeBytes = await disk.freeBytes(folder)
+    assert.ok(freeBytes > 0)
+    assert.ok((await disk.totalBytes(folder)) >= freeBytes)
   })
 }
