@@ -15,6 +15,7 @@ export { openDisk, type OpenDiskOptions, type OpenedDisk } from './disks/open-di
 export { DiskError, StoreError, type DiskErrorCode, type StoreErrorCode } from './errors.ts'
 export type {
   Damage,
+  EntryCheck,
   EntryFormat,
   EntryLocation,
   Log,
@@ -25,7 +26,8 @@ export type {
   OfferedSegment,
   ReadResult,
   StateStore,
-  StoreStatus
+  StoreStatus,
+  Verification
 } from './log-store.ts'
 export { openLmdbState, type LmdbStateOptions } from './state/lmdb-state.ts'
 export { MemoryStateDevice, type MemoryStateFaults } from './state/memory-state.ts'

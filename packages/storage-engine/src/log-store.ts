@@ -96,6 +96,21 @@ export interface EntryLocation {
   readonly maxTimestamp: bigint
 }
 
+/** What `Log.verify` looked at. */
+export interface Verification {
+  /** Where the next call goes on; before the offset that was asked for, when it had to begin with the segment. */
+  readonly nextOffset: number
+  /** Nothing at `nextOffset` and behind it is at rest. */
+  readonly atEnd: boolean
+  /** Bytes of the file that were verified, or found damaged. */
+  readonly byteCount: number
+  /** Damage that was not known before; recorded, as `StoreStatus.damage` tells. */
+  readonly damage: readonly Damage[]
+}
+
+/** Whether the entry at `at`, whose checksum holds, can be what was appended there. Pure; must not throw. */
+export type EntryCheck = (bytes: Uint8Array, at: number) => boolean
+
 /** One log of a store. */
 export interface Log {
   readonly name: string
@@ -131,6 +146,18 @@ export interface Log {
   findByTimestamp(timestamp: bigint, endBefore: number, from?: number): Promise<EntryLocation | undefined>
   /** The entry with the largest timestamp; of several, the first. */
   findMaxTimestamp(endBefore: number): Promise<EntryLocation | undefined>
+  /**
+   * What the holder of the log knows of its entries beyond what their checksums cover: asked for every entry that is read from
+   * disk, and one that it denies is damaged. Undefined: nothing.
+   */
+  isExpected: EntryCheck | undefined
+  /**
+   * Looks for damage that no read has met: reads entries at rest (destaged) from the device, from the one that contains `offset`
+   * on, about `maxBytes` (64 KiB to 1 MiB, or one larger entry), and checks each. What is wrong, or cannot be read again and
+   * again, is recorded as damage. Caches neither use nor keep what it reads. A call that does not go on where the last one ended
+   * begins with the segment of `offset`. Errors: `CLOSED`, and a `DiskError` other than that the device cannot read.
+   */
+  verify(offset: number, maxBytes: number): Promise<Verification>
   /**
    * Drops all entries at and after `offset` (an entry boundary); durable when it resolves. Until then `append` answers `full`.
    * Rewinds the log's fold. Reads under way return what was there, or `OUT_OF_RANGE`; so do those that `resetTo` meets.

@@ -35,6 +35,7 @@ import { Store } from './store.ts'
 import type { StoreParts } from './store-parts.ts'
 import { surveyJournal } from './recovery/survey.ts'
 import { TailReader } from './reads/tail-read.ts'
+import { Verifier } from './reads/verify.ts'
 
 const frameBytesMax = 4 << 20
 const indexBytesMax = 8 << 20
@@ -118,6 +119,7 @@ async function buildParts(options: StoreOptions, settings: StoreSettings): Promi
   const committer = new Committer({ host, pool, format, journal, builder, writer, scheduler, limits })
   const destager = new Destager(host, journal, writer, engineState, committer, settings.destageConcurrency)
   const lookup = new TimestampLookup(format, indexes, diskReader, tailReader)
+  const verifier = new Verifier(format, scanner, indexes)
   const onFailed = options.onFailed ?? (() => {})
   if (options.onFlushed !== undefined) committer.onFlushed = options.onFlushed
   const parts = {
@@ -136,6 +138,7 @@ async function buildParts(options: StoreOptions, settings: StoreSettings): Promi
     tailReader,
     diskReader,
     lookup,
+    verifier,
     backend,
     engineState,
     hostState,

@@ -13,7 +13,17 @@
  */
 import { assert } from '../assert.ts'
 import { StoreError } from '../errors.ts'
-import type { Damage, EntryFormat, EntryLocation, Log, LogFold, LogOptions, ReadResult } from '../log-store.ts'
+import type {
+  Damage,
+  EntryCheck,
+  EntryFormat,
+  EntryLocation,
+  Log,
+  LogFold,
+  LogOptions,
+  ReadResult,
+  Verification
+} from '../log-store.ts'
 import { TailCache } from '../memory/tail-cache.ts'
 import type { PagePool } from '../memory/page-pool.ts'
 import { Segment } from '../segments/segment.ts'
@@ -44,6 +54,7 @@ export interface LogHost {
   ): ReadResult | Promise<ReadResult>
   findByTimestamp(log: StoreLog, timestamp: bigint, endBefore: number, from: number): Promise<EntryLocation | undefined>
   findMaxTimestamp(log: StoreLog, endBefore: number): Promise<EntryLocation | undefined>
+  verify(log: StoreLog, offset: number, maxBytes: number): Promise<Verification>
   truncate(log: StoreLog, offset: number): Promise<void>
   trim(log: StoreLog, startOffset: number): Promise<void>
   resetTo(log: StoreLog, offset: number): Promise<void>
@@ -123,6 +134,7 @@ export class StoreLog implements Log {
   /** Gone from the store; nothing works any more. */
   removed = false
   damage: Damage[] = []
+  isExpected: EntryCheck | undefined
   readonly readers = new Readers()
   /** Blocks of this log that were read from disk, newest last. */
   readonly reads: DiskBlock[] = []
@@ -330,10 +342,15 @@ export class StoreLog implements Log {
     return low
   }
 
+  /** The entry `[at, at + length)`, as it was read from disk, is what was written. */
+  isWhole(bytes: Uint8Array, at: number, length: number): boolean {
+    return this.#host.format.isIntact(bytes, at, length) && this.isExpected?.(bytes, at) !== false
+  }
+
   /** Offsets [startOffset, endOffset) are damaged: reads refuse them from now on. */
   addDamage(startOffset: number, endOffset: number, reason: string): void {
     const known = this.damage.some(range => range.startOffset <= startOffset && range.endOffset >= endOffset)
-    if (!known) this.damage.push({ log: this.name, startOffset, endOffset, reason })
+    if (!known && endOffset > this.startOffset) this.damage.push({ log: this.name, startOffset, endOffset, reason })
   }
 
   read(offset: number, maxBytes: number, endBefore: number, atLeastOne: boolean): ReadResult | Promise<ReadResult> {
@@ -346,6 +363,10 @@ export class StoreLog implements Log {
 
   findMaxTimestamp(endBefore: number): Promise<EntryLocation | undefined> {
     return this.#host.findMaxTimestamp(this, endBefore)
+  }
+
+  verify(offset: number, maxBytes: number): Promise<Verification> {
+    return this.#host.verify(this, offset, maxBytes)
   }
 
   truncate(offset: number): Promise<void> {

@@ -14,6 +14,7 @@ import type { DiskReader } from './reads/disk-read.ts'
 import type { TimestampLookup } from './reads/lookup.ts'
 import type { SegmentIndexes } from './reads/segment-indexes.ts'
 import type { TailReader } from './reads/tail-read.ts'
+import type { Verifier } from './reads/verify.ts'
 
 /** See `StoreOptions` and `StoreSettings` for what comes from outside. */
 export interface StoreParts {
@@ -32,6 +33,7 @@ export interface StoreParts {
   readonly tailReader: TailReader
   readonly diskReader: DiskReader
   readonly lookup: TimestampLookup
+  readonly verifier: Verifier
   readonly backend: StateBackend
   readonly engineState: CheckedState
   readonly hostState: CheckedState

@@ -19,7 +19,8 @@ import type {
   LogOptions,
   LogStore,
   ReadResult,
-  StoreStatus
+  StoreStatus,
+  Verification
 } from '../log-store.ts'
 import type { PagePool } from '../memory/page-pool.ts'
 import { Segment } from '../segments/segment.ts'
@@ -241,6 +242,11 @@ export class Store implements LogStore, LogHost {
 
   findMaxTimestamp(log: StoreLog, endBefore: number): Promise<EntryLocation | undefined> {
     return lookAgain(log, () => this.#parts.lookup.findMaxTimestamp(log, endBefore))
+  }
+
+  async verify(log: StoreLog, offset: number, maxBytes: number): Promise<Verification> {
+    if (this.#closed) throw new StoreError('CLOSED', 'the log is closed', { log: log.name })
+    return await this.#parts.verifier.verify(log, offset, maxBytes)
   }
 
   // ---- shortening: see shorten.ts ----

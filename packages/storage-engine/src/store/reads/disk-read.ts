@@ -16,6 +16,7 @@ import { Block, PagePool, type BlockOwner } from '../../memory/page-pool.ts'
 import type { Segment } from '../../segments/segment.ts'
 import type { SegmentFiles } from '../../segments/segment-files.ts'
 import { pageCeil } from '../../segments/segment-writer.ts'
+import { recordDamage, wrongBytes } from './damage.ts'
 import type { SegmentIndexes } from './segment-indexes.ts'
 import type { StoreLog } from '../store-log.ts'
 import { PooledRead, emptyRead } from './tail-read.ts'
@@ -168,7 +169,7 @@ export class DiskReader implements BlockOwner {
         let at = start
         for (let length = first; length > 0 && next < end; length = this.#entryIn(block, at, next)) {
           const found = accepts(block.bytes, at)
-          if (found !== undefined && this.#format.isIntact(block.bytes, at, length)) return found
+          if (found !== undefined && log.isWhole(block.bytes, at, length)) return found
           if (found !== undefined) throw await this.#corrupt(log, segment, next, block, at, hold)
           next = this.#format.lastOffsetAt(block.bytes, at) + 1
           at += length
@@ -268,7 +269,7 @@ export class DiskReader implements BlockOwner {
     let { at, length } = start
     let next = this.#format.baseOffsetAt(block.bytes, at)
     while (length > 0 && next < endBefore && (at === start.at || at + length - start.at <= maxBytes)) {
-      if (!this.#format.isIntact(block.bytes, at, length)) {
+      if (!log.isWhole(block.bytes, at, length)) {
         if (at === start.at) return undefined
         break
       }
@@ -425,11 +426,10 @@ export class DiskReader implements BlockOwner {
     if (hold.outdated) return new StoreError('CORRUPT', `offset ${offset} was cut off meanwhile`, { log: log.name })
     const length = this.#lengthAt(block, at, offset)
     const filePosition = block.filePosition + at
-    const next = segment.index.markAfter(filePosition)
-    const last = Math.min(next?.offset ?? segment.endOffset, log.endOffset)
-    const endOffset = length > 0 ? Math.min(last, this.#format.lastOffsetAt(block.bytes, at) + 1) : last
-    const reason = `bytes at position ${filePosition} of ${segment.path} are not the entry that was written`
-    log.addDamage(offset, Math.max(endOffset, offset + 1), reason)
-    return new StoreError('CORRUPT', `offsets ${offset} to ${endOffset - 1}: ${reason}`, { log: log.name })
+    const entry = length > 0 ? { length, lastOffset: this.#format.lastOffsetAt(block.bytes, at) } : undefined
+    const end = { offset: Math.min(segment.endOffset, log.endOffset), filePosition: segment.byteCount }
+    const reason = wrongBytes(segment, filePosition)
+    const behind = recordDamage(log, segment, { offset, filePosition, entry }, end, reason)
+    return new StoreError('CORRUPT', `offsets ${offset} to ${behind.offset - 1}: ${reason}`, { log: log.name })
   }
 }
