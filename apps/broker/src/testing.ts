@@ -30,6 +30,7 @@ export type {
 export { openReplicaHost, type ReplicaHostOptions } from './replication/host/host.ts'
 export { parseBrokerSettings } from './settings/parse.ts'
 export type { BrokerSettings } from './settings/broker-settings.ts'
+export { Scrubber, type ScrubberOptions } from './scrub/scrubber.ts'
 export { gatewaySettings } from './shard/gateway-host.ts'
 export type { OpenShard, ShardOptions } from './shard/contract.ts'
 export { openShard } from './shard/shard.ts'

@@ -179,6 +179,19 @@ export const brokerSettings = {
     doc: 'Size of a shard journal. More of it means rarer destaging and a longer recovery.'
   }),
 
+  'log.scrub.interval.ms': long(604_800_000n, {
+    min: 0,
+    unit: 'ms',
+    dynamic: 'broker',
+    doc: 'Time from the beginning of one pass over all logs of a shard, which reads and verifies what is on its disk, to the beginning of the next; 0: never. Kafka has no such thing.'
+  }),
+  'log.scrub.io.max.bytes.per.second': integer(8 * MIB, {
+    min: 64 * 1024,
+    unit: 'bytes',
+    dynamic: 'broker',
+    doc: 'Bytes that a shard reads for that in a second, at most; less while it is busy or its disk slow.'
+  }),
+
   'socket.request.max.bytes': integer(104_857_600, { min: 1024, unit: 'bytes', doc: 'Largest request frame.' }),
   'queued.max.request.bytes': integer(64 * MIB, {
     min: MIB,

@@ -11,6 +11,7 @@ import type { Advertising } from '../cluster/view/addresses.ts'
 import type { ClusterState, NodeDescription } from '../controller/metadata/cluster-state.ts'
 import type { NodeIdentity } from '../node/data-folder.ts'
 import type { ReplicaHost } from '../replication/contract.ts'
+import type { ScrubStatus } from '../scrub/scrubber.ts'
 import type { BrokerSettings } from '../settings/broker-settings.ts'
 import type { BrokerClock } from '../system-clock.ts'
 
@@ -59,6 +60,8 @@ export interface ShardStatus {
   /** It has the cluster's metadata and answers clients. */
   readonly serving: boolean
   readonly store: StoreStatus
+  /** The look for damage that nobody has met yet. */
+  readonly scrub: ScrubStatus
   readonly disk: Disk['kind']
 }
 

@@ -27,6 +27,8 @@ import { logName } from '../partitions/partition-table.ts'
 import { UncleanRecovery } from '../recovery/unclean-recovery.ts'
 import type { ReplicaHost, ReplicatedLog } from '../replication/contract.ts'
 import type { OpenShard, ShardOptions } from './contract.ts'
+import { Scrubber } from '../scrub/scrubber.ts'
+import { LiveSettings } from '../settings/dynamic-settings.ts'
 import { gatewayHost } from './gateway-host.ts'
 import { confirmMetadata, CONTROLLER_SHARD, openController } from './open-controller.ts'
 import { openPartitionTable } from './open-partitions.ts'
@@ -92,6 +94,20 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
     await replica.betweenChanges(() => table.removeOrphans())
     await untilLed(replicas, clock, () => closed)
   })
+  const live = new LiveSettings(settings, brokerId)
+  const scrubber = new Scrubber({
+    store,
+    groups: replicas.groups,
+    pace: () => {
+      const now = live.at(replica.state)
+      return {
+        bytesPerSecond: now['log.scrub.io.max.bytes.per.second'],
+        intervalMs: Number(now['log.scrub.interval.ms'])
+      }
+    },
+    clock,
+    log
+  })
   const logDirs = new ShardLogDirs({
     ...options,
     byNode,
@@ -137,6 +153,7 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
       metadataRevision: replica.state.revision,
       serving: false,
       store: store.status(),
+      scrub: scrubber.status(),
       disk: options.disk.kind
     }),
     drainLeadership: async deadlineMs => {
@@ -151,6 +168,7 @@ export async function openShard(world: ShardOptions): Promise<OpenShard> {
       member.close()
       room?.close()
       leaders.close()
+      await scrubber.close()
       await arrivals.close()
       await replicas.close()
       await store.close()

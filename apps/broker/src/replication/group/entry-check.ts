@@ -1,6 +1,6 @@
 /**
  * Looks at entries that another replica sent before they are stored: each batch is whole (its checksum is computed again) and has
- * the offsets that its index asks for.
+ * the offsets that its index asks for. And at batches that were stored here, for what their checksum does not cover.
  */
 import type { Message, RaftNode, Term } from '@milena/raft'
 import { batchHeader } from '@milena/wire-protocol'
@@ -30,6 +30,17 @@ export function takeable(
   if (bytes === 0) return message
   if (bytes === undefined || host.refusesAppends || writes.bytesHeld > HELD_BYTES_MAX) return undefined
   return host.writable(bytes) ? message : firstEntries(message, host)
+}
+
+/**
+ * Whether a batch that was read from disk says the epoch that the marks say: brokers stamp it, so its checksum does not cover it.
+ * What is about to be cut is not judged: the marks are no longer its own.
+ */
+export function isOfItsTerm(bytes: Uint8Array, at: number, writes: Pick<GroupWrites, 'marks' | 'heldEnd'>): boolean {
+  const baseOffset = batchHeader.baseOffset(bytes, at)
+  if (baseOffset >= writes.heldEnd) return true
+  const term = writes.marks.epochAt(baseOffset)
+  return term === undefined || term === Math.max(0, batchHeader.leaderEpoch(bytes, at))
 }
 
 function firstEntries(message: EntriesMessage, host: Room): EntriesMessage | undefined {

@@ -14,6 +14,7 @@
 import type { Entry, EntryId, Index } from '@milena/raft'
 import { StoreError, type Log, type LogFold, type LogStore } from '@milena/storage-engine'
 import type { GroupSnapshots } from '../contract.ts'
+import { isOfItsTerm } from './entry-check.ts'
 import { finishInstall } from '../lives/group-install.ts'
 import { encodeInstall, encodeMarks, installKey, marksKey, voidKey, type PendingInstall } from '../kept/group-state.ts'
 import type { Marks } from '../kept/marks.ts'
@@ -68,6 +69,7 @@ export class GroupWrites {
     this.#marks = this.#savedMarks = options.marks
     this.#isVoid = options.isVoid
     this.#endOffset = options.isVoid ? 0 : options.log.endOffset
+    options.log.isExpected = (bytes, at) => isOfItsTerm(bytes, at, this)
   }
 
   /** Marks as Raft believes. */
