@@ -19,6 +19,7 @@ export {
   type TestContext,
   type TestRunner
 } from './disks/compliance/disk-compliance.ts'
+export { bytesAtRest, type BytesAtRest } from './testing/at-rest.ts'
 export { MemoryStateDevice, type MemoryStateFaults } from './state/memory-state.ts'
 export {
   ManualClock,

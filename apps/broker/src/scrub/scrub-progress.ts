@@ -18,7 +18,7 @@ export interface ScrubProgress {
 /** Before the first pass. */
 const BEGINNING: ScrubProgress = { startedMs: 0, finishedMs: 0, next: undefined }
 
-export function readProgress(state: StateStore, nowMs: number): ScrubProgress {
+export function readProgress(state: StateStore): ScrubProgress {
   let kept: ScrubProgress | undefined
   try {
     const bytes = state.get(KEY)
@@ -26,8 +26,7 @@ export function readProgress(state: StateStore, nowMs: number): ScrubProgress {
   } catch {
     return BEGINNING
   }
-  // A clock that was put back must not keep the next pass away.
-  return kept === undefined ? BEGINNING : { ...kept, startedMs: Math.min(kept.startedMs, nowMs) }
+  return kept ?? BEGINNING
 }
 
 /** Durable when it resolves. */

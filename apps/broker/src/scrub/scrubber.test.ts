@@ -223,6 +223,19 @@ describe('the scrub of a shard', () => {
     await scrubber.close()
   })
 
+  it('is not kept waiting by a clock that was far ahead when a pass began and is put right while it waits', async () => {
+    const shard = new Shard()
+    const log = shard.add('a', STEP_BYTES)
+    shard.wallMs += 10_000 * HOUR_MS
+    const scrubber = shard.start()
+    await shard.advance(5000)
+    expect(scrubber.status().state).toBe('waiting')
+    shard.wallMs -= 10_000 * HOUR_MS
+    await shard.advance(HOUR_MS + 30_000)
+    expect(log.asked).toHaveLength(2)
+    await scrubber.close()
+  })
+
   it('passes over a log that goes away while it is read', async () => {
     const shard = new Shard()
     shard.add('a', 100 * STEP_BYTES)

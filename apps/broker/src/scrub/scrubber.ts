@@ -91,7 +91,7 @@ export class Scrubber {
   constructor(options: ScrubberOptions) {
     this.#options = options
     const { clock, store } = options
-    this.#progress = readProgress(store.state, clock.now())
+    this.#progress = readProgress(store.state)
     this.#keptMs = clock.monotonic()
     this.#ended = this.#run().catch((error: unknown) => {
       this.#state = 'off'
@@ -129,9 +129,11 @@ export class Scrubber {
     const { clock, pace } = this.#options
     while (this.#mayGoOn) {
       const { intervalMs } = pace()
+      const nowMs = clock.now()
+      // A clock that was put back must not keep the next pass away.
+      this.#progress = { ...this.#progress, startedMs: Math.min(this.#progress.startedMs, nowMs) }
       const { startedMs, next } = this.#progress
-      const dueMs = next === undefined ? startedMs + intervalMs : 0
-      const leftMs = Math.min(dueMs - clock.now(), intervalMs)
+      const leftMs = next === undefined ? startedMs + intervalMs - nowMs : 0
       if (intervalMs > 0 && leftMs <= 0) await this.#pass()
       this.#state = intervalMs > 0 ? 'waiting' : 'off'
       await this.#sleep(intervalMs > 0 ? Math.min(LOOK_MS, Math.max(1, leftMs)) : LOOK_MS)

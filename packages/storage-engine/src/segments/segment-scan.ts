@@ -13,6 +13,7 @@ import type { Segment } from './segment.ts'
 import { pageCeil } from './segment-writer.ts'
 
 const windowBytes = 1 << 20
+const windowBytesMin = 64 << 10
 
 /** One entry; `bytes` is valid during the call only. Returning false ends the scan before this entry. */
 export type EntryVisitor = (bytes: Uint8Array, at: number, length: number, filePosition: number) => boolean | void
@@ -125,7 +126,12 @@ export class SegmentScanner {
 
   #replace(buffer: AlignedBuffer, byteCount: number): AlignedBuffer {
     buffer.release()
-    return this.#disk.allocateBuffer(byteCount)
+    return this.#window(byteCount)
+  }
+
+  /** Memory for at least so many bytes, in few sizes: what is released is used again for its own size only. */
+  #window(byteCount: number): AlignedBuffer {
+    return this.#disk.allocateBuffer(Math.max(windowBytesMin, 2 ** Math.ceil(Math.log2(byteCount))))
   }
 
   async #scan(
@@ -136,7 +142,8 @@ export class SegmentScanner {
     visit: EntryVisitor
   ): Promise<number> {
     const format = this.#format
-    let buffer = this.#disk.allocateBuffer(windowBytes)
+    const firstPage = Math.floor(from / pageBytes) * pageBytes
+    let buffer = this.#window(Math.min(windowBytes, Math.max(1, to - firstPage)))
     try {
       let position = from
       let next = offset

@@ -50,6 +50,16 @@ export class MemoryStateDevice {
     this.#durable.set(key, copy)
   }
 
+  /** What is durable now, for looking at while a backend is open. */
+  view(): StateBackend {
+    return {
+      get: key => this.#durable.get(key)?.slice(),
+      commit: () => Promise.reject(new StoreError('CLOSED', 'it is for looking at')),
+      keys: prefix => this.rawKeys().filter(key => key.startsWith(prefix)),
+      close: () => Promise.resolve()
+    }
+  }
+
   rawKeys(): string[] {
     return [...this.#durable.keys()].sort()
   }

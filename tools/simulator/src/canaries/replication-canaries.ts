@@ -1,4 +1,5 @@
 /** Bugs planted at the replication level: between a process and its disk, its state store, or the store that it built on them. */
+import { batchFormat } from '@milena/broker/testing'
 import type { Log, LogStore } from '@milena/storage-engine'
 import { runReplication, type ReplicationPlant } from '../replication/replication-simulation.ts'
 import type { Canary } from './canary.ts'
@@ -38,6 +39,31 @@ const plants: readonly (ReplicationPlant & { readonly name: string; readonly bug
     bug: 'a shard whose votes are gone goes on as if it had given none',
     wrapStore: store => overridden(store, { status: () => ({ ...store.status(), stateLost: false }) }),
     trustsNewDisks: true
+  },
+  {
+    name: 'scrub-skips-checksums',
+    bug: 'the scrub passes over logs without looking at what it reads',
+    wrapStore: store =>
+      withLogs(store, log =>
+        overridden(log, {
+          verify: () => Promise.resolve({ nextOffset: log.flushedOffset, atEnd: true, byteCount: 0, damage: [] })
+        })
+      )
+  },
+  {
+    name: 'checksums-not-verified',
+    bug: 'what comes from a disk is believed whatever its checksum says',
+    format: { ...batchFormat, isIntact: () => true }
+  },
+  {
+    name: 'epochs-not-verified',
+    bug: 'of batches that come from a disk only the checksum is looked at, which does not cover their epoch',
+    wrapStore: store => withLogs(store, log => overridden(log, {}, { isExpected: () => undefined }, ['isExpected']))
+  },
+  {
+    name: 'scrub-tells-nobody',
+    bug: 'what the scrub finds stays as it is',
+    scrubbed: () => new Map()
   }
 ]
 
@@ -48,11 +74,12 @@ export const replicationCanaries: readonly Canary[] = plants.map(({ name, bug, .
   run: (seed, seconds) => runReplication({ seed, seconds, plant })
 }))
 
-/** `target` with some methods and getters replaced; everything else goes through. */
+/** `target` with some methods and getters replaced, and what is `kept` never set; everything else goes through. */
 export function overridden<Target extends object>(
   target: Target,
   methods: Partial<Target>,
-  getters: Partial<Record<keyof Target, () => unknown>> = {}
+  getters: Partial<Record<keyof Target, () => unknown>> = {},
+  kept: readonly (keyof Target)[] = []
 ): Target {
   return new Proxy(target, {
     get(original, name) {
@@ -62,7 +89,8 @@ export function overridden<Target extends object>(
       const own: unknown = Reflect.get(original, name, original)
       return typeof own === 'function' ? (own as (...inputs: unknown[]) => unknown).bind(original) : own
     },
-    set: (original, name, value) => Reflect.set(original, name, value, original)
+    set: (original, name, value) =>
+      (kept as readonly PropertyKey[]).includes(name) || Reflect.set(original, name, value, original)
   })
 }
 

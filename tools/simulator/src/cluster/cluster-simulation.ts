@@ -129,7 +129,7 @@ class ClusterSimulation implements Simulation {
       },
       // Its node would be another one, and the old one would have to be decommissioned.
       replacesDisks: false,
-      decays: false,
+      atRest: undefined,
       mayMisdeliver: false,
       plainPath,
       replaced: () => undefined

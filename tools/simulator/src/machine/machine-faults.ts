@@ -1,12 +1,12 @@
 /**
  * Faults of machines and of the network between them, whatever runs on them.
  *
- * Fault atlas: one machine of a run, the victim, may lose or corrupt what is durable (bit rot, unreadable sectors, writes that
- * lie, a lost state store, a new disk); the others never do. So no entry is ever damaged on a majority of its replicas, which no
+ * Fault atlas: one machine of a run, the victim, may lose or corrupt what is durable (bit rot, a lost state
+ * store, a new disk); the others never do. So no entry is ever damaged on a majority of its replicas, which no
  * replicated log survives. Crashes, power cuts and failed flushes, which lose only what nobody was promised, strike everywhere.
  */
 import type { MemoryPath, MemoryPeerNetwork } from '@milena/shard-scheduler'
-import type { CrashPolicy, MemoryDisk } from '@milena/storage-engine/testing'
+import type { BytesAtRest, CrashPolicy, MemoryDisk } from '@milena/storage-engine/testing'
 import type { Random } from '../world/random.ts'
 import type { FaultKind } from '../world/swarm.ts'
 import type { World } from '../world/world.ts'
@@ -38,6 +38,9 @@ export interface FaultyMachine {
   recover(): void
 }
 
+/** The beginning of a file that may rot. */
+export type RottingBytes = Pick<BytesAtRest, 'path' | 'byteCount'> & { readonly disk: MemoryDisk }
+
 /** What the faults need from a level. */
 export interface FaultSite<Faulty extends FaultyMachine> {
   readonly world: World
@@ -49,8 +52,8 @@ export interface FaultSite<Faulty extends FaultyMachine> {
   readonly victim: Faulty | undefined
   /** All of its disk may be replaced by a new one. */
   readonly replacesDisks: boolean
-  /** Its disk may also change what it holds, not only lose all of it. */
-  readonly decays: boolean
+  /** Bytes of its disks that may rot: those that no recovery can take for a torn write. Undefined: nothing rots. */
+  readonly atRest: ((machine: Faulty) => readonly RottingBytes[]) | undefined
   /** Links may lose, repeat and reorder messages while they last, which TCP never does and only Raft stands. */
   readonly mayMisdeliver: boolean
   /** What the path between any two machines is like without faults. */
@@ -59,14 +62,19 @@ export interface FaultSite<Faulty extends FaultyMachine> {
   readonly replaced: (machine: Faulty) => void
 }
 
+/** Bits of a sector. */
+const SECTOR_BITS = 512 * 8
+
 export class MachineFaults<Faulty extends FaultyMachine> {
   readonly #site: FaultSite<Faulty>
   readonly #random: Random
+  readonly #decayRandom: Random
   #healed = false
 
   constructor(site: FaultSite<Faulty>) {
     this.#site = site
     this.#random = site.world.random.of('machine faults')
+    this.#decayRandom = site.world.random.of('decay')
   }
 
   get kinds(): readonly FaultKind[] {
@@ -74,8 +82,8 @@ export class MachineFaults<Faulty extends FaultyMachine> {
       ...this.#processFaults(),
       ...this.#diskFaults(),
       ...this.#losses(),
-      ...this.#decay(),
-      ...this.#networkFaults()
+      ...this.#networkFaults(),
+      ...this.#decay()
     ]
   }
 
@@ -138,26 +146,10 @@ export class MachineFaults<Faulty extends FaultyMachine> {
   }
 
   #decay(): FaultKind[] {
-    if (this.#site.victim === undefined || !this.#site.decays) return []
+    if (this.#site.victim === undefined || this.#site.atRest === undefined) return []
     return [
-      { name: 'bit rot', intervalMs: [2000, 20_000], strike: () => this.#rot(1) },
-      { name: 'rotten sectors', intervalMs: [4000, 40_000], strike: () => this.#rot(4096) },
-      {
-        name: 'unreadable sectors',
-        intervalMs: [4000, 40_000],
-        strike: () => this.#onVictimDisk(disk => disk.failReads({ times: this.#random.between(1, 4) }))
-      },
-      {
-        name: 'lost write',
-        intervalMs: [6000, 60_000],
-        strike: () => this.#onVictimDisk(disk => disk.loseWrites({ times: 1, after: this.#random.below(20) }))
-      },
-      {
-        name: 'lost flush',
-        intervalMs: [6000, 60_000],
-        strike: () => this.#onVictimDisk(disk => disk.loseSyncs({ times: 1 }))
-      },
-      { name: 'misdirected write', intervalMs: [6000, 60_000], strike: () => this.#misdirect() }
+      { name: 'bit rot', intervalMs: [1000, 20_000], strike: () => this.#rot(1) },
+      { name: 'rotten sector', intervalMs: [4000, 40_000], strike: () => this.#rot(SECTOR_BITS) }
     ]
   }
 
@@ -292,43 +284,20 @@ export class MachineFaults<Faulty extends FaultyMachine> {
 
   // ---- the victim ----
 
-  #onVictimDisk(strike: (disk: MemoryDisk) => void): boolean {
-    const { victim } = this.#site
-    if (victim === undefined) return false
-    victim.diskIsSuspect = true
-    strike(this.#diskOf(victim))
-    return true
-  }
-
-  /** Changes bits somewhere in the files of the victim. */
+  /** Changes bits of what the victim holds at rest. */
   #rot(bitCount: number): boolean {
-    return this.#onVictimFile((disk, path, bytes) => {
-      disk.corrupt(path, this.#random.below(Math.max(1, bytes - bitCount / 8)), bitCount)
-    })
-  }
-
-  #misdirect(): boolean {
-    return this.#onVictimFile((disk, path, bytes) => {
-      const position = Math.floor(this.#random.below(Math.max(1, bytes)) / 4096) * 4096
-      disk.misdirectWrites({ path, position }, { times: 1, after: this.#random.below(10) })
-    })
-  }
-
-  #onVictimFile(strike: (disk: MemoryDisk, path: string, bytes: number) => void): boolean {
-    const { victim } = this.#site
-    if (victim === undefined) return false
-    const disk = this.#diskOf(victim)
-    void filesBelow(disk, '').then(
-      paths => {
-        if (this.#healed || paths.length === 0 || !victim.disks.includes(disk)) return
-        const path = this.#random.pick(paths)
-        const bytes = disk.contents(path)?.length ?? 0
-        if (bytes === 0) return
-        victim.diskIsSuspect = true
-        strike(disk, path, bytes)
-      },
-      () => undefined
-    )
+    const { victim, atRest } = this.#site
+    if (victim === undefined || atRest === undefined) return false
+    const files = atRest(victim)
+    if (files.length === 0) return false
+    const { disk, path, byteCount } = this.#decayRandom.pick(files)
+    const position = this.#decayRandom.below(byteCount)
+    const bytesLeft = Math.min(byteCount, disk.contents(path)?.length ?? 0) - position
+    if (bytesLeft <= 0) return false
+    victim.diskIsSuspect = true
+    disk.corrupt(path, position, Math.min(bitCount, bytesLeft * 8))
+    const { trace } = this.#site.world
+    if (trace.printing) trace.line('fault', 'rots', `${path} at ${position}`)
     return true
   }
 
@@ -413,15 +382,4 @@ const perfect: Readonly<Record<string, number>> = { bytesPerSecond: Infinity, hi
 
 function plainValue(plain: Partial<MemoryPath>, name: string): number {
   return (plain as Readonly<Record<string, number>>)[name] ?? perfect[name] ?? 0
-}
-
-/** Paths of all files of a disk. */
-async function filesBelow(disk: MemoryDisk, folder: string): Promise<string[]> {
-  const paths: string[] = []
-  for (const name of await disk.list(folder === '' ? '/' : folder)) {
-    const path = `${folder}/${name}`
-    if (disk.contents(path) !== undefined) paths.push(path)
-    else paths.push(...(await filesBelow(disk, path)))
-  }
-  return paths
 }

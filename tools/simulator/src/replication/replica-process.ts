@@ -3,14 +3,14 @@
  * replicates logs. One shard a machine; its broker id is the machine's number times 1000.
  */
 import {
-  batchFormat,
   openReplicaHost,
+  Scrubber,
   type GroupListener,
   type ReplicaHost,
   type ReplicatedLog
 } from '@milena/broker/testing'
 import type { MemoryPeerNetwork, PeerAddress, PeerNetwork } from '@milena/shard-scheduler'
-import { openStore, type Disk, type LogStore, type StateBackend } from '@milena/storage-engine'
+import { openStore, type Disk, type EntryFormat, type LogStore, type StateBackend } from '@milena/storage-engine'
 import type { MemoryStateDevice } from '@milena/storage-engine/testing'
 import type { Machine, MachineParts } from '../machine/machine.ts'
 import type { World } from '../world/world.ts'
@@ -38,12 +38,20 @@ export interface ReplicationSite {
   readonly addresses: ReadonlyMap<number, PeerAddress>
   /** Machines whose disk is new: their replicas wait to be added instead of voting as if they remembered. */
   readonly newcomers: ReadonlySet<number>
+  /** Time from the beginning of one scrub of a shard to that of the next, ms. */
+  readonly scrubIntervalMs: number
   listenerOf(machine: Machine<ReplicaProcess>, group: string): GroupListener
   // Where a planted bug may stand between.
   readonly wrapStore: (store: LogStore) => LogStore
   readonly wrapDisk: (disk: Disk) => Disk
+  readonly format: EntryFormat
+  /** Whom the scrub tells of damage. */
+  readonly scrubbed: (groups: ScrubbedGroups) => ScrubbedGroups
   readonly openState: (device: MemoryStateDevice) => Promise<StateBackend>
 }
+
+/** Replicas by the names of their logs, as far as the scrub knows them. */
+export type ScrubbedGroups = ReadonlyMap<string, Pick<ReplicatedLog, 'noteDamage'>>
 
 /** What clients write, and stores that are small enough for it: segments roll, journals wrap and memory runs out in a minute. */
 export interface Sizes {
@@ -63,6 +71,12 @@ export const sizesToDraw: readonly Sizes[] = [
 
 const storeSettings = { reserveBytes: 64 << 10, destageIdleMs: 2000, openFilesMax: 16 }
 
+/** Where a machine keeps its store. */
+export const STORE_DIRECTORY = '/store'
+
+/** Bytes that the scrub of a shard reads in a second, at most. */
+const SCRUB_BYTES_PER_SECOND = 64 << 20
+
 /** How long a process whose store failed lives on: until whoever watches it restarts it. */
 const FAILED_MS = 500
 
@@ -81,18 +95,20 @@ export async function bootReplicaProcess(
   const { memoryBytes, journalBytes, segmentBytes } = site.sizes
   const options = { segmentBytes, indexIntervalBytes: 4096, segmentMs: Number.MAX_SAFE_INTEGER }
   let host: ReplicaHost | undefined
+  let known: LogStore | undefined
   const store = site.wrapStore(
     await openStore({
       disk: site.wrapDisk(disk),
-      directory: '/store',
+      directory: STORE_DIRECTORY,
       openState: () => site.openState(state),
-      format: batchFormat,
+      format: site.format,
       clock: time.clock,
       scheduler: time.turns,
       newIdentity: () => new Uint8Array(16).map(() => random.below(256)),
       settings: { ...storeSettings, memoryBytes, journalBytes, checkpointBytes: journalBytes },
       onFlushed: logs => {
-        if (!time.hasEnded) host?.flushed(logs)
+        // The host knows logs as the store that it was given shows them.
+        if (!time.hasEnded) host?.flushed(logs.map(log => known?.logs.get(log.name) ?? log))
       },
       onFailed: cause => {
         host?.storeFailed()
@@ -101,6 +117,7 @@ export async function bootReplicaProcess(
       log: logOf(site.world, machine)
     })
   )
+  known = store
   if (time.hasEnded) throw new Error('it ended while it started')
   host = await openReplicaHost({
     brokerId,
@@ -122,6 +139,13 @@ export async function bootReplicaProcess(
     }))
   )
   await host.settled()
+  new Scrubber({
+    store,
+    groups: site.scrubbed(host.groups),
+    pace: () => ({ bytesPerSecond: SCRUB_BYTES_PER_SECOND, intervalMs: site.scrubIntervalMs }),
+    clock: time.clock,
+    log: logOf(site.world, machine)
+  })
   return { network, store, host, groups: new Map(logs.map(log => [log.name, log])) }
 }
 

@@ -41,7 +41,7 @@ export class ReplicationObserver {
   readonly histories = new Map<string, GroupHistory>()
   readonly #checkers: ReplicationChecker[] = []
   readonly #listeners = new Set<(replica: LiveReplica, truncatedTo: number | undefined) => void>()
-  /** The disk of this machine may be damaged: it may answer that it cannot read. */
+  /** The disk of this machine may be damaged: it may answer that it cannot read, and its replicas may begin anew. */
   readonly #victim: Machine<ReplicaProcess> | undefined
 
   constructor(world: World, groups: readonly string[], victim: Machine<ReplicaProcess> | undefined) {
@@ -74,6 +74,8 @@ export class ReplicationObserver {
       const group = groupOf()
       if (group === undefined || time === undefined || time.hasEnded) return
       const replica = { machine, time, group, history, by: machine.name }
+      // It begins anew: what it is given now is followed again.
+      if (truncatedTo === 0) follower = undefined
       this.world.trace.note('changed', machine.number, group.committedOffset * 31 + group.term)
       follower ??= new CommitFollower(replica, error => this.#readFailed(replica, error))
       follower.follow()
@@ -93,6 +95,11 @@ export class ReplicationObserver {
       truncated: offset => changed(offset),
       failed: () => undefined
     }
+  }
+
+  /** Its disk may be damaged. */
+  isVictim(machine: Machine<ReplicaProcess>): boolean {
+    return machine === this.#victim
   }
 
   async finished(replicas: readonly LiveReplica[]): Promise<void> {

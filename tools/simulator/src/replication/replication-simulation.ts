@@ -2,9 +2,10 @@
  * One run at the replication level: machines with a store and a replica host each, a few replicated logs, clients, faults of
  * processes, disks and network; then a phase in which everything works and must. All from one seed, all production code.
  */
+import { batchFormat } from '@milena/broker/testing'
 import type { MemoryPeerNetwork, PeerAddress } from '@milena/shard-scheduler'
-import type { Disk, LogStore, StateBackend } from '@milena/storage-engine'
-import type { MemoryStateDevice } from '@milena/storage-engine/testing'
+import type { Disk, EntryFormat, LogStore, StateBackend } from '@milena/storage-engine'
+import { bytesAtRest, type MemoryStateDevice } from '@milena/storage-engine/testing'
 import { MachineFaults } from '../machine/machine-faults.ts'
 import { Machine } from '../machine/machine.ts'
 import { openPeerNetwork, plainPath } from '../machine/peer-links.ts'
@@ -14,6 +15,7 @@ import { runSimulation, type RunOptions, type Simulation } from '../world/simula
 import { Swarm } from '../world/swarm.ts'
 import { World } from '../world/world.ts'
 import { AcknowledgedIsKept } from './checkers/acknowledged-is-kept.ts'
+import { DamageIsHealed } from './checkers/damage-is-healed.ts'
 import { LogsAreWellFormed } from './checkers/logs-are-well-formed.ts'
 import { OffsetsRise } from './checkers/offsets-rise.ts'
 import { OneLeaderATerm } from './checkers/one-leader-a-term.ts'
@@ -21,9 +23,11 @@ import {
   bootReplicaProcess,
   brokerIdOf,
   sizesToDraw,
+  STORE_DIRECTORY,
   type GroupPlan,
   type ReplicaProcess,
-  type ReplicationSite
+  type ReplicationSite,
+  type ScrubbedGroups
 } from './replica-process.ts'
 import { ReplicationClients } from './replication-clients.ts'
 import { ReplicationObserver, type LiveReplica } from './replication-observer.ts'
@@ -31,10 +35,15 @@ import { ReplicationObserver, type LiveReplica } from './replication-observer.ts
 /** Time in which everything must work again after the last fault. */
 const RECOVERY_MS = 10_000
 
+/** Often, so that what rots last is found and healed in that time. */
+const SCRUB_INTERVALS_MS = [1500, 3000]
+
 /** Where a planted bug may enter. */
 export interface ReplicationPlant {
   readonly wrapStore?: (store: LogStore) => LogStore
   readonly wrapDisk?: (disk: Disk) => Disk
+  readonly format?: EntryFormat
+  readonly scrubbed?: (groups: ScrubbedGroups) => ScrubbedGroups
   readonly openState?: (device: MemoryStateDevice) => Promise<StateBackend>
   /** A machine with a new disk is believed to be what it was. */
   readonly trustsNewDisks?: boolean
@@ -81,6 +90,9 @@ class ReplicationSimulation implements Simulation {
       listenerOf: (machine, name) => this.#observer.listenerOf(machine, name, () => machine.running?.groups.get(name)),
       wrapStore: plant?.wrapStore ?? (store => store),
       wrapDisk: plant?.wrapDisk ?? (disk => disk),
+      format: plant?.format ?? batchFormat,
+      scrubbed: plant?.scrubbed ?? (groups => groups),
+      scrubIntervalMs: world.random.of('scrub').pick(SCRUB_INTERVALS_MS),
       openState: plant?.openState ?? (device => device.open())
     }
     this.#machines = numbers.map(number => this.#machine(number, site))
@@ -94,7 +106,8 @@ class ReplicationSimulation implements Simulation {
       new OneLeaderATerm(this.#observer),
       new OffsetsRise(this.#observer),
       new AcknowledgedIsKept(this.#observer),
-      new LogsAreWellFormed(this.#observer)
+      new LogsAreWellFormed(this.#observer),
+      new DamageIsHealed(this.#observer)
     )
     this.#clients = new ReplicationClients(world, this.#machines, this.#observer, sizes.valueBytes)
     this.#faults = new MachineFaults({
@@ -104,7 +117,7 @@ class ReplicationSimulation implements Simulation {
       peersOf: machine => [brokerIdOf(machine)],
       victim,
       replacesDisks: true,
-      decays: false,
+      atRest: ({ disk, state }) => bytesAtRest(state, STORE_DIRECTORY).map(bytes => ({ ...bytes, disk })),
       mayMisdeliver: true,
       plainPath,
       replaced: machine => {

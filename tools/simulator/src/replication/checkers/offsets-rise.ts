@@ -1,6 +1,6 @@
 /**
  * P23: in the life of a process the high watermark of a replica and its term never go back, the watermark stays within the log,
- * and nothing below it is cut.
+ * and nothing below it is cut. A replica that is let in anew, because what it held is damaged, begins another life.
  */
 import type { LiveReplica, ReplicationChecker, ReplicationObserver } from '../replication-observer.ts'
 
@@ -34,11 +34,16 @@ export class OffsetsRise implements ReplicationChecker {
 
   truncated(replica: LiveReplica, offset: number): void {
     const { committedOffset } = this.#reachedBy(replica)
+    // A replica that is let in anew begins with nothing, once a majority holds everything without it.
+    if (offset === 0 && this.#observer.isVictim(replica.machine)) {
+      this.#reached.delete(keyOf(replica))
+      return
+    }
     if (offset < committedOffset) this.#fail(replica, `cuts at ${offset}, committed up to ${committedOffset}`)
   }
 
-  #reachedBy({ group, machine }: LiveReplica): Reached {
-    const key = `${group.name}/${machine.number}/${machine.startCount}`
+  #reachedBy(replica: LiveReplica): Reached {
+    const key = keyOf(replica)
     let reached = this.#reached.get(key)
     if (reached === undefined) this.#reached.set(key, (reached = { committedOffset: 0, term: 0 }))
     return reached
@@ -47,4 +52,9 @@ export class OffsetsRise implements ReplicationChecker {
   #fail({ group, by }: LiveReplica, explanation: string): never {
     this.#observer.world.violated(this.name, `${group.name} on ${by}: ${explanation}`)
   }
+}
+
+/** A replica in one life of its process. */
+function keyOf({ group, machine }: LiveReplica): string {
+  return `${group.name}/${machine.number}/${machine.startCount}`
 }
