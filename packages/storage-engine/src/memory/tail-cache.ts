@@ -24,8 +24,10 @@ export interface Chunk {
   readonly block: Block
   /** Log position of the block's first byte; a multiple of a page inside the segment's file. */
   readonly position: number
-  /** First log position whose byte is valid here. Moves down to `position` when the hole is filled. */
-  from: number
+  /** First log position whose byte may be read here. */
+  readonly from: number
+  /** What lies before was read back from the disk, to be written again with its page. Nobody has verified it: it is not served. */
+  isHoleFilled: boolean
   /** Log position after the last valid byte. */
   end: number
 }
@@ -94,7 +96,7 @@ export class TailCache implements BlockOwner {
       }
       const from = Math.max(next, end)
       if (this.#chunks.length === 0) this.#pool.activeLogs++
-      this.#chunks.push({ block, position: next, from, end: from })
+      this.#chunks.push({ block, position: next, from, end: from, isHoleFilled: false })
       added++
       this.#nextOrder = Math.min(this.#orderMax, this.#nextOrder + 2)
       next += block.byteCount

@@ -178,14 +178,14 @@ export class SegmentWriter {
   async #fillHole(file: DiskFile, tail: TailCache, segment: Segment, from: number): Promise<void> {
     const chunk = tail.chunks[tail.indexAt(from)]!
     const holeEnd = chunk.from - chunk.position
-    if (holeEnd === 0 || from >= chunk.position + pageBytes) return
+    if (holeEnd === 0 || chunk.isHoleFilled || from >= chunk.position + pageBytes) return
     assert(holeEnd < pageBytes, 'a hole is smaller than a page')
     const page = this.#sparePages.pop() ?? this.#disk.allocateBuffer(pageBytes)
     try {
       const count = await file.read(page.bytes.subarray(0, pageBytes), chunk.position - segment.startPosition)
       if (count < holeEnd) throw new DiskError('IO', segment.path, `shorter than the ${holeEnd} bytes of its last page`)
       this.#pool.arena.bytes.set(page.bytes.subarray(0, holeEnd), chunk.block.start)
-      chunk.from = chunk.position
+      chunk.isHoleFilled = true
     } finally {
       this.#sparePages.push(page)
     }

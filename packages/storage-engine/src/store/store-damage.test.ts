@@ -78,6 +78,41 @@ describe('damage', () => {
     }
   })
 
+  it('in the page that a log goes on in after a restart is not served from memory, to which it was read back', async () => {
+    const host = new MemoryStoreHost()
+    const { store } = await filled(host, 3)
+    await store.close()
+    host.disk.corrupt(firstSegment, 728 + 400)
+    const again = await host.open()
+    const log = again.logs.get('orders')!
+    append(log, 1)
+    await log.flush()
+    host.clock.advance(20_000)
+    await log.truncate(log.endOffset - 1)
+    append(log, 2)
+    await log.flush()
+    expect(await refused(log)).toEqual([1])
+    await again.close()
+    const third = await host.open()
+    expect(await refused(third.logs.get('orders')!)).toEqual([1])
+    await third.close()
+  })
+
+  it('in that page is not served after the next commit was destaged either', async () => {
+    const host = new MemoryStoreHost()
+    const { store } = await filled(host, 3)
+    await store.close()
+    host.disk.corrupt(firstSegment, 728 + 400)
+    const first = await host.open()
+    append(first.logs.get('orders')!, 1)
+    await first.logs.get('orders')!.flush()
+    host.crash('drop-all')
+    // Recovery destages what the journal holds, into that page.
+    const again = await host.open()
+    expect(await refused(again.logs.get('orders')!)).toEqual([1])
+    await again.close()
+  })
+
   it('of an index file costs nothing but a scan', async () => {
     const host = new MemoryStoreHost()
     const { store } = await filled(host, 300)
