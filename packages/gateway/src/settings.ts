@@ -141,6 +141,12 @@ export const DESCRIBED_PARTITIONS_MAX = 2000
 /** Producers in one answer of DescribeProducers, about 40 bytes each; partitions that would go beyond are refused. */
 export const DESCRIBED_PRODUCERS_MAX = 100_000
 
+/**
+ * Shortest time that replication is given, whatever a client allows for it, ms. Kafka counts the time of other replicas alone, and
+ * has written to its page cache by then, so that a client may ask for no time at all; here the answer waits for the disk as well.
+ */
+export const REPLICATION_MS_MIN = 1_000
+
 /** Resolution of the one timer behind every timeout of a gateway. */
 export const TIMER_TICK_MS = 10
 

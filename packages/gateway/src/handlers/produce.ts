@@ -11,6 +11,7 @@ import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput, ZE
 import { TimerEntry } from '../connections/timer-wheel.ts'
 import { closeConnection, type Handler, noResponse, type Outcome, type RequestContext } from '../handler.ts'
 import type { Acks, AppendOptions, AppendResult, TopicView } from '../ports.ts'
+import { REPLICATION_MS_MIN } from '../settings.ts'
 import { LeaderHints } from './answers/leader-hints.ts'
 
 type Request = RequestOf<typeof apis.produce>
@@ -20,11 +21,6 @@ type Result = NonNullable<NonNullable<Response['responses']>[number]['partitionR
 
 const TOPIC_IDS_FROM = 13
 const LEADER_HINTS_FROM = 10
-/**
- * Shortest time that acks are given, ms. Kafka counts the time of other replicas only and has written to its page cache by then, so
- * that a client may ask for no time at all; here the answer waits for the disk as well.
- */
-const ACKS_MS_MIN = 1_000
 /** How long an answer waits for a leader that it could name, and how often it looks, ms. */
 const LEADER_WAIT_MS = 500
 const LEADER_LOOK_MS = 10
@@ -70,7 +66,7 @@ class ProduceCall {
     this.#context = context
     this.#request = request
     const { transactionalId } = request
-    const timeoutMs = Math.max(ACKS_MS_MIN, request.timeoutMs)
+    const timeoutMs = Math.max(REPLICATION_MS_MIN, request.timeoutMs)
     this.#options = { acks, timeoutMs, apiVersion: context.apiVersion, transactionalId }
   }
 

@@ -72,3 +72,11 @@ test('a partition that is named twice is asked once, as it was named last', asyn
   expect(await deleteRecords(2, ['a', 0, 9n], ['a', 0, 3n])).toEqual(new Map([['a 0', 3n]]))
   expect(served.host.cluster.partition('a', 0).deletions).toHaveLength(1)
 })
+
+test('a client that gives no time gives enough for the disk', async () => {
+  for (const timeoutMs of [-1, 0, 5000]) {
+    const topics = [{ name: 'a', partitions: [{ partitionIndex: 0, offset: 1n }] }]
+    await client.request(apis.deleteRecords, 2, { topics, timeoutMs })
+  }
+  expect(served.host.cluster.partition('a', 0).deletions.map(each => each.timeoutMs)).toEqual([1000, 1000, 5000])
+})

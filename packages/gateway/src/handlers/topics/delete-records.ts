@@ -4,6 +4,7 @@
  */
 import { apis, errorCode, type ErrorName, type RequestOf, type ResponseInput } from '@milena/wire-protocol'
 import type { Handler, RequestContext } from '../../handler.ts'
+import { REPLICATION_MS_MIN } from '../../settings.ts'
 
 type Request = RequestOf<typeof apis.deleteRecords>
 type Response = ResponseInput<typeof apis.deleteRecords>
@@ -16,7 +17,7 @@ export const deleteRecordsHandler: Handler<typeof apis.deleteRecords> = {
   api: apis.deleteRecords,
   versions: { min: 0, max: 2 },
   async handle(context, request) {
-    const options = { timeoutMs: Math.max(0, request.timeoutMs) }
+    const options = { timeoutMs: Math.max(REPLICATION_MS_MIN, request.timeoutMs) }
     const topics = [...offsetsByTopic(request)].map(async ([name, offsets]) => ({
       name,
       partitions: await Promise.all(
