@@ -1,9 +1,9 @@
 /**
  * `npm run bench`: the comparison with Apache Kafka, side by side on this machine.
  *
- * In every round each block of rows runs against Kafka and then against Milena (A B A B), each freshly started on an empty folder
- * and warmed up, never both at once; the same load generator drives both from the same cores. What is printed are medians over the
- * rounds. Progress goes to stderr, the table to stdout, everything to a JSON file.
+ * In every round each block of rows runs against Kafka and Milena, one after the other and in turn first (A B, B A, A B), each freshly
+ * started on an empty folder when the disks rest, and warmed up; the same load generator drives both from the same cores. What is
+ * printed are medians over the rounds. Progress goes to stderr, the table to stdout, everything to a JSON file.
  *
  *   --rounds N     rounds (3)                        --quick      one round of short runs, under 3 minutes
  *   --only IDS     rows, comma separated             --big        also the start with 10 GiB in the folder
@@ -16,6 +16,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { untilDisksRest } from './disk-rest.ts'
 import { repositoryDir } from './milena-peer.ts'
 import { buildKload } from './program.ts'
 import { describeMachine, median, renderTable, summarise, type RowResult } from './report.ts'
@@ -105,6 +106,7 @@ async function runBlock(
   options: StageOptions,
   results: Results
 ): Promise<void> {
+  await untilDisksRest()
   const stage = await Stage.open(system, nodeCount, options)
   try {
     say(`round ${round}, ${system}: ready after ${(stage.peer.startMs / 1000).toFixed(2)} s`)
@@ -168,7 +170,8 @@ async function main(): Promise<number> {
   for (let round = 1; round <= roundCount; round++) {
     for (const name of Object.keys(blocks) as Block[]) {
       const block = selected.filter(row => row.block === name)
-      for (const system of block.length === 0 ? [] : systems) {
+      // Who goes first finds the machine at rest: every other time it is the other one.
+      for (const system of block.length === 0 ? [] : round % 2 === 1 ? systems : systems.toReversed()) {
         try {
           await runBlock(system, blocks[name], block, round, scale, options, results)
         } catch (error) {
